@@ -1,0 +1,83 @@
+"""What an analysis is asked for, what it may read, and the rows every result turns into."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol
+
+from core.corpora.clip import Clip
+from core.models.info import ModelInfo
+from core.store.forward import ForwardRecord
+
+Variant = Literal["published", "released", "corrected"]
+Frames = Literal["all", "audio"]
+DEFAULT_FRAMES: dict[Variant, Frames] = {"published": "all", "released": "all", "corrected": "audio"}
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """Models and clips to compare, and in which variant. `reference` names one of the models."""
+
+    models: tuple[ModelInfo, ...]
+    clips: tuple[Clip, ...]
+    reference: str
+    variant: Variant = "published"
+    frames: Frames = "all"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.reference not in {model.name for model in self.models}:
+            raise ValueError(f"reference {self.reference!r} is not among the models")
+
+
+class Records(Protocol):
+    """Where an analysis reads. A pass that failed has no record: None, and the clip drops out for that model."""
+
+    def forward(self, model: ModelInfo, clip: Clip) -> ForwardRecord | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number, in the columns of every CSV. Empty (None) where not applicable; value None = undefined, see notes."""
+
+    analysis: str
+    variant: Variant
+    model: str
+    versus: str | None = None
+    layer: int | None = None
+    module: str | None = None
+    component: str | None = None
+    statistic: str = ""
+    clip_id: str | None = None
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int | None = None
+
+
+COLUMNS = tuple(f.name for f in fields(Row))
+
+
+@dataclass(frozen=True)
+class Note:
+    """Why a value is undefined or missing: which number, and one sentence."""
+
+    about: str
+    reason: str
+
+
+class Result(Protocol):
+    """What `compute` gives. `notes` carries the reason of every undefined or missing value."""
+
+    notes: tuple[Note, ...]
+
+    def rows(self) -> Iterable[Row]: ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval (None where undefined) and the number of clips it is over."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 1

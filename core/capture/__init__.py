@@ -1,0 +1,1 @@
+"""Capture: one trace per batch turns into records. Torch lives here and in the engine."""

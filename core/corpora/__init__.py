@@ -1,0 +1,1 @@
+"""Clip sources: where clips come from and what is known of each."""

@@ -1,0 +1,1 @@
+"""The engine: owns torch, the device and the models; fills the store."""

@@ -1,0 +1,1 @@
+"""Models: the registry, what each checkpoint is, and loading them."""

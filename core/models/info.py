@@ -1,0 +1,90 @@
+"""What is known of a model without loading it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Role(StrEnum):
+    """What a model is in a comparison."""
+
+    FROZEN = "frozen"
+    LORA = "lora"
+    UNTRAINED = "untrained"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraModule:
+    """One adapted projection: layer index, target (`v_proj`, `fc1`, …), rank, and PEFT's scaling factor."""
+
+    layer: int
+    target: str
+    rank: int
+    scaling: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}.{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """The encoder's dimensions as its config says; nothing here is a constant of Whisper.
+
+    `frames` after the conv stem, `samples_per_frame` = hop length x stride, `mel_frames` before it.
+    """
+
+    layers: int
+    width: int
+    frames: int
+    samples_per_frame: int
+    mel_bins: int
+    mel_frames: int
+    sampling_rate: int
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the model's window in samples."""
+        return self.frames * self.samples_per_frame
+
+    @property
+    def seconds_per_frame(self) -> float:
+        return self.samples_per_frame / self.sampling_rate
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Local files of one model. `encoder` holds the encoder's weights (several files where sharded); `adapter` and
+    `head` are single files; `head` is where projector and classifier lie (the adapter's file for LoRA)."""
+
+    config: Path
+    encoder: tuple[Path, ...]
+    head: Path | None = None
+    adapter: Path | None = None
+    adapter_config: Path | None = None
+    preprocessor: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A registry entry whose files were found and whose headers fit together. `fingerprint` is of file bytes."""
+
+    name: str
+    role: Role
+    group: str
+    fingerprint: str
+    base_fingerprint: str
+    labels: tuple[str, ...]
+    shape: EncoderShape
+    lora: tuple[LoraModule, ...]
+    files: ModelFiles
+    parameters: int
+    weighted_layer_sum: bool = False
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> int | None:
+        """The adapter's (largest) rank; None without LoRA."""
+        return max((m.rank for m in self.lora), default=None)

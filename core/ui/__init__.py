@@ -1,0 +1,1 @@
+"""The only streamlit imports inside core: shared setup, sidebar, widget keys, charts, jobs."""
