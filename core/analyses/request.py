@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from core.corpora.clip import Clip
 from core.models.info import ModelInfo
@@ -15,7 +15,10 @@ DEFAULT_FRAMES: dict[Variant, Frames] = {"published": "all", "released": "all", 
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """Models and clips to compare, and in which variant. `reference` names one of the models."""
+    """Models and clips to compare, and in which variant. `reference` names one of the models.
+
+    `window_start` (samples) is where the models' window begins in every clip; only clips longer than it care.
+    """
 
     models: tuple[ModelInfo, ...]
     clips: tuple[Clip, ...]
@@ -23,12 +26,14 @@ class AnalysisRequest:
     variant: Variant = "published"
     frames: Frames = "all"
     seed: int = 0
+    window_start: int = 0
 
     def __post_init__(self) -> None:
         if self.reference not in {model.name for model in self.models}:
             raise ValueError(f"reference {self.reference!r} is not among the models")
 
 
+@runtime_checkable  # the tests check argument types
 class Records(Protocol):
     """Where an analysis reads. A pass that failed has no record: None, and the clip drops out for that model."""
 
@@ -65,10 +70,14 @@ class Note:
     reason: str
 
 
+@runtime_checkable
 class Result(Protocol):
-    """What `compute` gives. `notes` carries the reason of every undefined or missing value."""
+    """What `compute` gives, a frozen dataclass."""
 
-    notes: tuple[Note, ...]
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The reason of every undefined or missing value."""
+        ...
 
     def rows(self) -> Iterable[Row]: ...
 
