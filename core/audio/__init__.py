@@ -1,0 +1,1 @@
+"""Sound files to `Waveform`: limits, refusals, and the process that may die decoding them."""

@@ -1,0 +1,40 @@
+"""What a clip looks like: log-mel spectrogram and waveform envelope, for display only."""
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from core.audio.waveform import SAMPLE_RATE
+
+# Whisper's own constants (openai/whisper audio.py), so that the picture shows what the model is given.
+N_FFT = SAMPLE_RATE * 25 // 1000  # samples, 25 ms
+HOP = SAMPLE_RATE // 100  # samples, 10 ms
+FLOOR_DB = -80.0  # below the loudest point
+_NO_POWER = 1e-20
+
+
+def log_mel(samples: Float32[np.ndarray, " n"], n_mels: int = 80) -> Float32[np.ndarray, "mels frames"]:
+    """Log-mel spectrogram in dB below its maximum, in [FLOOR_DB, 0]; one frame every HOP samples (n // HOP of them).
+
+    Silence is FLOOR_DB everywhere. Not what the model gets: that is scaled differently and padded to its window.
+    """
+    # Here, because scipy and numba behind it take a second (ten from a cold disk) that only this picture needs.
+    import librosa
+
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=n_mels, pad_mode="reflect"
+    )[:, : max(len(samples) // HOP, 1)]
+    peak = float(power.max())
+    if peak <= _NO_POWER:
+        return np.full(power.shape, FLOOR_DB, dtype=np.float32)
+    below = np.maximum(power / peak, _NO_POWER)  # keeps log10 away from 0
+    return np.maximum(10 * np.log10(below), FLOOR_DB).astype(np.float32)
+
+
+def envelope(
+    samples: Float32[np.ndarray, " n"], points: int
+) -> tuple[Float[np.ndarray, " p"], Float32[np.ndarray, " p"], Float32[np.ndarray, " p"]]:
+    """Times (s, centres), lowest and highest sample of `points` equal stretches; as many as samples when fewer."""
+    edges = np.linspace(0, len(samples), min(points, len(samples)) + 1).astype(int)
+    low = np.minimum.reduceat(samples, edges[:-1])
+    high = np.maximum.reduceat(samples, edges[:-1])
+    return (edges[:-1] + edges[1:]) / (2 * SAMPLE_RATE), low, high
