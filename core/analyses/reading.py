@@ -17,9 +17,9 @@ _NAMED = 5  # how many clips a note names before it only counts them
 
 
 def forward_passes(request: AnalysisRequest) -> tuple[Pass, ...]:
-    """One forward pass for each model and clip, a model's together."""
+    """One forward pass for each model and clip, a clip's together, so that all models' curves grow at once."""
     clips = _distinct(request.clips)
-    return tuple(Pass(model, clip, request.window_start) for model in request.models for clip in clips)
+    return tuple(Pass.over(model, clip, request.window_start) for clip in clips for model in request.models)
 
 
 def forward_records(

@@ -29,6 +29,12 @@ class Pass:
     window_start: int = 0
     lora: bool = False
 
+    @classmethod
+    def over(cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False) -> "Pass":
+        """The pass over a clip's window from `window_start` (samples); a clip that fits the window is taken whole."""
+        fits = clip.n_samples <= model.shape.window_samples
+        return cls(model, clip, 0 if fits else window_start, lora)
+
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The records this pass writes."""
         kinds = (Kind.FORWARD, Kind.LORA) if self.lora and self.model.lora else (Kind.FORWARD,)
@@ -70,7 +76,7 @@ class Job:
     computed: int = 0
     failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
-    finished_at: float | None = None
+    seconds: float | None = None
     finished: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -89,6 +95,11 @@ class Job:
         if not worked or not self.active:
             return None
         return (time.monotonic() - self.started) / worked * (self.total - self.done)
+
+    def end(self) -> None:
+        """Note the time it took and wake whoever waits; for the engine."""
+        self.seconds = time.monotonic() - self.started
+        self.finished.set()
 
     def wait(self, timeout: float | None = None) -> bool:
         """True when the job ended (done or cancelled) within `timeout` seconds."""
@@ -117,6 +128,10 @@ class Engine(Protocol):
 
     def cancel(self, job: Job) -> None:
         """Drop what is not yet done of a job (unless another job wants it too). What is done stays in the store."""
+        ...
+
+    def check(self, model: ModelInfo) -> str | None:
+        """Load a model: None if it can be used, else the sentence why not. Waits for the worker."""
         ...
 
     def jobs(self) -> tuple[Job, ...]:

@@ -16,12 +16,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoraModule:
-    """One adapted projection: layer index, target (`v_proj`, `fc1`, …), rank, and PEFT's scaling factor."""
+    """One adapted projection: layer index, target (`v_proj`, `fc1`, …) and rank."""
 
     layer: int
     target: str
     rank: int
-    scaling: float
 
     @property
     def name(self) -> str:
@@ -55,12 +54,12 @@ class EncoderShape:
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Local files of one model. `encoder` holds the encoder's weights (several files where sharded); `adapter` and
-    `head` are single files; `head` is where projector and classifier lie (the adapter's file for LoRA)."""
+    """Local files of one model. `encoder` and `head` may be several (shards); `head` is where projector and classifier
+    lie: the adapter's file for LoRA, empty where a head is to be drawn."""
 
     config: Path
     encoder: tuple[Path, ...]
-    head: Path | None = None
+    head: tuple[Path, ...] = ()
     adapter: Path | None = None
     adapter_config: Path | None = None
     preprocessor: Path | None = None

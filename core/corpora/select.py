@@ -1,0 +1,108 @@
+"""Which of a source's clips: slices, balanced samples, and their ids."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.audio.decoder import Decoder
+from core.corpora.clip import Clip
+from core.corpora.source import Listed
+from core.emotions import canonical
+from core.errors import Refusal
+from core.store.index import Index
+
+FIELDS = ("emotion", "speaker", "session", "dialog")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which clips to take: `where` maps a field to a value, `balanced` clips of each class, at most `limit`."""
+
+    where: Mapping[str, str]
+    balanced: int | None = None
+    limit: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A clip that was chosen but can't be read, and why."""
+
+    name: str
+    reason: str
+
+
+def parse_where(text: str) -> dict[str, str]:
+    """`emotion=anger,speaker=Ses01F` → a mapping; refuses unknown fields."""
+    where = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        field, equals, value = (word.strip() for word in part.partition("="))
+        if field not in FIELDS or not equals or not value:
+            raise Refusal(f"{part!r} in --where is not understood: write {'=…, '.join(FIELDS)}=…, separated by commas.")
+        where[field] = value
+    return where
+
+
+def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
+    """The slice of a source's clips, in the source's order; refuses a slice that is empty."""
+    kept = [clip for clip in listed if all(_matches(clip, field, value) for field, value in chosen.where.items())]
+    if not kept:
+        asked = ", ".join(f"{field}={value}" for field, value in chosen.where.items()) or "the source"
+        raise Refusal(f"No clip fits {asked}: `python -m core clips` lists what there is.")
+    if chosen.balanced is not None:
+        kept = _balanced(kept, chosen.balanced, chosen.seed)
+    return kept if chosen.limit is None else kept[: chosen.limit]
+
+
+def _matches(clip: Listed, field: str, value: str) -> bool:
+    if field == "emotion":
+        return clip.label is not None and canonical(clip.label) == canonical(value)
+    return getattr(clip, field) == value
+
+
+def _balanced(clips: list[Listed], per_class: int, seed: int) -> list[Listed]:
+    """`per_class` clips of each class, drawn without replacement; all of a class that has fewer."""
+    if any(clip.label is None for clip in clips):
+        raise Refusal("A balanced sample needs labels, and some of these clips have none: leave --balanced out.")
+    draw = np.random.default_rng(seed)
+    taken: set[int] = set()
+    for label in sorted({canonical(clip.label or "") for clip in clips}):
+        members = [i for i, clip in enumerate(clips) if canonical(clip.label or "") == label]
+        taken |= set(draw.permutation(members)[:per_class].tolist())
+    return [clip for i, clip in enumerate(clips) if i in taken]
+
+
+def identify(
+    listed: Sequence[Listed],
+    decoder: Decoder,
+    index: Index,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[list[Clip], list[Unusable]]:
+    """Clips with id and length (remembered by path, size and time), and those that can't be used."""
+    clips: list[Clip] = []
+    unusable: list[Unusable] = []
+    for done, clip in enumerate(listed, start=1):
+        try:
+            clip_id, n_samples = _identity(clip.path, decoder, index)
+            clips.append(
+                Clip(clip_id, clip.name, n_samples, clip.path, clip.label, clip.speaker, clip.session, clip.dialog)
+            )
+        except Refusal as error:
+            unusable.append(Unusable(clip.name, str(error)))
+        progress(done)
+    return clips, unusable
+
+
+def _identity(path: Path, decoder: Decoder, index: Index) -> tuple[str, int]:
+    try:
+        known = index.recall(path, "clip")
+    except OSError:
+        known = None  # the decoder says what is wrong with it
+    if known is None:
+        waveform = decoder.decode_file(path)
+        known = f"{waveform.clip_id} {waveform.samples.size}"
+        index.remember(path, "clip", known)
+    clip_id, n_samples = known.split()
+    return clip_id, int(n_samples)

@@ -1,0 +1,50 @@
+"""A clip source as people write it: `demo`, `folder:/path`, `uploads`, or one or more audio files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import paths
+from core.errors import Refusal
+
+UPLOADS = "uploads"
+DEMO = "demo"
+FOLDER = "folder:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A clip as its source lists it, before it is decoded. `key` tells it from the source's others and is stable."""
+
+    name: str
+    path: Path
+    label: str | None = None
+    speaker: str | None = None
+    session: str | None = None
+    dialog: str | None = None
+
+
+def list_source(source: str | Sequence[str]) -> list[Listed]:
+    """Clips of a source in a stable order (by name); refuses a source that does not exist or holds no audio."""
+    from core.corpora import folder
+
+    words = [source] if isinstance(source, str) else list(source)
+    if not words:
+        raise Refusal("No clips were given: use --clips demo, --clips folder:/path or audio files.")
+    if len(words) == 1:
+        word = words[0]
+        if word == DEMO:
+            return folder.list_folder(paths.DEMO_CLIPS)
+        if word.startswith(FOLDER):
+            return folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())
+        if ":" in word and not Path(word).expanduser().exists():
+            raise Refusal(f"{word!r} is no clip source: use demo, folder:/path, or audio files.")
+        if Path(word).expanduser().is_dir():
+            raise Refusal(f"{word} is a directory: write folder:{word}.")
+    listed = []
+    for word in words:
+        path = Path(word).expanduser()
+        if not path.is_file():
+            raise Refusal(f"There is no audio file {word}: check the path, or use demo or folder:/path.")
+        listed.append(Listed(path.name, path))
+    return listed

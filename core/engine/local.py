@@ -1,0 +1,208 @@
+"""The engine of one machine: a queue, a thread that feeds one worker, and jobs that anyone may watch."""
+
+import contextlib
+import sys
+import threading
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from core.corpora.clip import Clip
+from core.engine.backend import Backend, Batch, WorkerDied, WorkerUnusable
+from core.engine.interface import EngineStatus, Job, JobState, Pass, Priority
+from core.engine.queue import MAX_DEATHS, PassQueue
+from core.errors import Refusal
+from core.models.info import ModelInfo
+from core.store.key import Key, Precision
+from core.store.store import Store
+
+_JOBS_KEPT = 50
+_CLOSE_TIMEOUT_S = 5.0
+_WAVEFORMS_KEPT = 16  # a clip's models run one after the other: decode it once
+_SAMPLES_OF = Callable[[Clip], np.ndarray]
+
+
+class LocalEngine:
+    """See `interface.Engine`. `samples_of` gives a clip's 16 kHz mono samples, or raises Refusal."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        samples_of: _SAMPLES_OF,
+        precision: Precision,
+        *,
+        device: str,
+        batch_size: int,
+    ) -> None:
+        self.precision = precision
+        self._backend = backend
+        self._store = store
+        self._samples_of = samples_of
+        self._device = device
+        self._batch_size = batch_size
+        self._queue = PassQueue()
+        self._jobs: deque[Job] = deque(maxlen=_JOBS_KEPT)
+        self._checks: deque[tuple[ModelInfo, Callable[[str | None], None]]] = deque()
+        self._waveforms: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._changed = threading.Condition()
+        self._state, self._restarts, self._closing = "starting", 0, False
+        self._loaded: dict[str, None] = {}
+        self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, passes: Sequence[Pass], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
+        job = Job(title, len(passes))
+        missing = []
+        for task in passes:
+            keys = task.keys(self.precision)
+            if all(map(self._store.has, keys)):
+                job.hits += 1
+            else:
+                missing.append((keys, task))
+        with self._changed:
+            self._jobs.appendleft(job)
+            for keys, task in missing:
+                self._queue.add(keys, task, job, priority)
+            self._settle(job)
+            self._changed.notify_all()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        with self._changed:
+            if job.active:
+                self._queue.drop(job)
+                self._end(job, JobState.CANCELLED)
+
+    def check(self, model: ModelInfo) -> str | None:
+        """Load a model in the worker: None if it can be used, else the sentence why not. Waits for its turn."""
+        answer: list[str | None] = []
+        done = threading.Event()
+
+        def answered(reason: str | None) -> None:
+            answer.append(reason)
+            done.set()
+
+        with self._changed:
+            self._checks.append((model, answered))
+            self._changed.notify_all()
+        done.wait()
+        return answer[0]
+
+    def jobs(self) -> tuple[Job, ...]:
+        with self._changed:
+            return tuple(self._jobs)
+
+    def status(self) -> EngineStatus:
+        with self._changed:
+            return EngineStatus(self._state, self._device, self.precision, tuple(self._loaded), self._restarts)
+
+    def close(self) -> None:
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            for job in self._jobs:
+                if job.active:
+                    self._queue.drop(job)
+                    self._end(job, JobState.CANCELLED)
+            self._changed.notify_all()
+        self._thread.join(_CLOSE_TIMEOUT_S)
+        # A worker still in a batch writes its records and ends when this process does.
+        if not self._thread.is_alive():
+            self._backend.close()
+
+    def _work(self) -> None:
+        self._start_early()
+        while True:
+            with self._changed:
+                if not self._queue.busy:
+                    self._state = "ready"
+                self._changed.wait_for(lambda: self._closing or self._checks or self._queue.busy)
+                if self._closing:
+                    return
+                check = self._checks.popleft() if self._checks else None
+                keys = [] if check else self._queue.next_batch(self._batch_size)
+                self._state = "busy"
+            if check:
+                check[1](self._checked(check[0]))
+            else:
+                self._run([(key, self._queue.task(key)) for key in keys])
+
+    def _start_early(self) -> None:
+        # Where it can't start, the first request says so to somebody who can read it.
+        with contextlib.suppress(WorkerUnusable):
+            self._backend.start()
+
+    def _checked(self, model: ModelInfo) -> str | None:
+        try:
+            return self._backend.check(model)
+        except WorkerDied:
+            return f"the worker process died while loading {model.name}: is there enough memory for it?"
+        except WorkerUnusable as error:
+            return str(error)
+
+    def _run(self, batch: list[tuple[tuple[Key, ...], Pass]]) -> None:
+        ready: list[tuple[tuple[Key, ...], Pass]] = []
+        samples: list[np.ndarray] = []
+        for keys, task in batch:
+            try:
+                samples.append(self._window(task))
+                ready.append((keys, task))
+            except Refusal as error:
+                self._finish(keys, str(error))
+            except Exception as error:  # this thread must outlive whatever a clip's source does
+                traceback.print_exc(file=sys.stderr)
+                self._finish(keys, f"{task.clip.name} can't be read ({type(error).__name__}: {error}).")
+        if not ready:
+            return
+        try:
+            reasons = self._backend.run(Batch(tuple(task for _, task in ready), tuple(samples)))
+        except WorkerDied:
+            self._after_death([keys for keys, _ in ready])
+            return
+        except WorkerUnusable as error:
+            reasons = [str(error)] * len(ready)
+        with self._changed:
+            self._loaded[ready[0][1].model.name] = None
+        for (keys, _), reason in zip(ready, reasons, strict=True):
+            self._finish(keys, reason)
+
+    def _after_death(self, batch: list[tuple[Key, ...]]) -> None:
+        """What the dead worker had written counts; the rest goes back into the queue."""
+        with self._changed:
+            self._restarts += 1
+            self._loaded.clear()
+            self._state = "restarting"
+            for keys in batch:
+                if all(map(self._store.has, keys)):
+                    self._finish(keys, None)
+                elif not self._queue.retry(keys):
+                    self._finish(keys, f"the worker process died {MAX_DEATHS} times on it: is there enough memory?")
+
+    def _window(self, task: Pass) -> np.ndarray:
+        samples = self._waveforms.pop(task.clip.clip_id, None)
+        if samples is None:
+            samples = self._samples_of(task.clip)
+        self._waveforms[task.clip.clip_id] = samples
+        if len(self._waveforms) > _WAVEFORMS_KEPT:
+            self._waveforms.popitem(last=False)
+        window = samples[task.window_start : task.window_start + task.model.shape.window_samples]
+        if not window.size:
+            raise Refusal(f"{task.clip.name} ends before the chosen window begins: move the window.")
+        return window
+
+    def _finish(self, keys: tuple[Key, ...], reason: str | None) -> None:
+        with self._changed:
+            for job in self._queue.finish(keys, reason):
+                self._settle(job)
+
+    def _settle(self, job: Job) -> None:
+        if job.active and job.done >= job.total:
+            self._end(job, JobState.DONE)
+
+    def _end(self, job: Job, state: JobState) -> None:
+        job.state = state
+        job.end()

@@ -1,0 +1,35 @@
+"""The worker process: `python -m core.engine.worker FD`, started by `core.engine.process`. Owns torch and the device.
+
+Over the socket FD: first its config, answered with None or the sentence why it can't run; then requests (a Batch, or a
+ModelInfo to check), each answered in turn. Ends when the other side closes, after the batch it is in.
+"""
+
+import sys
+from multiprocessing.connection import Connection
+
+from core.engine.backend import Batch, WorkerConfig
+from core.errors import Refusal
+
+
+def main(descriptor: int) -> None:
+    """Serve requests until the other side closes."""
+    connection = Connection(descriptor)
+    try:
+        config: WorkerConfig = connection.recv()
+        from core.engine.runner import Runner  # imports torch: only after the owner is known to be there
+
+        try:
+            runner = Runner(config)
+        except Refusal as error:
+            connection.send(str(error))
+            return
+        connection.send(None)
+        while True:
+            request = connection.recv()
+            connection.send(runner.run(request) if isinstance(request, Batch) else runner.check(request))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

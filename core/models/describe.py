@@ -1,0 +1,195 @@
+"""From a registry entry to everything that can be known of a model without loading it."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import encoder
+from core.errors import Refusal
+from core.models import adapter as adapters
+from core.models import files
+from core.models.fingerprint import fingerprint
+from core.models.info import LoraModule, ModelFiles, ModelInfo, Role
+from core.models.registry import Entry, Refused, read_registry
+from core.store.index import Index
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Models:
+    """A registry as it stands: usable models in file order, and the others with their reasons."""
+
+    models: tuple[ModelInfo, ...]
+    refused: tuple[Refused, ...]
+
+    def named(self, name: str) -> ModelInfo:
+        """The model of that name; refuses an unknown one with the names there are."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        for other in self.refused:
+            if other.name == name:
+                raise Refusal(other.reason)
+        known = ", ".join(repr(model.name) for model in self.models) or "none that can be used"
+        raise Refusal(f"There is no model {name!r} in the registry; there are {known}.")
+
+
+def describe_registry(path: Path, index: Index, *, download: bool = False) -> Models:
+    """Describe every model of a registry file; one that can't be used does not harm the others."""
+    entries, refused = read_registry(path)
+    models = []
+    for entry in entries:
+        try:
+            models.append(describe(entry, index, download=download))
+        except Refusal as error:
+            refused.append(Refused(entry.name, f"{entry.name}: {error}"))
+    return Models(tuple(models), tuple(refused))
+
+
+def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo:
+    """Find a model's files and check that their headers fit together.
+
+    Raises Refusal, in one sentence, where a file is missing, pickled, damaged or does not fit the others.
+    """
+    base = files.best_checkpoint(files.resolve(entry.base, entry, download=download), "config.json")
+    config = files.read_json(base / "config.json")
+    weights = files.weight_files(base, "model")
+    preprocessor = base / "preprocessor_config.json"
+    shape = encoder.read_shape(config, files.read_json(preprocessor) if preprocessor.is_file() else {}, str(base))
+    base_shapes = files.tensor_shapes(weights)
+    if not any(encoder.encoder_tensor(name) for name in base_shapes):
+        raise Refusal(f"{weights[0]} holds no Whisper encoder: give a whisper checkpoint as `base`.")
+
+    lora: tuple[LoraModule, ...] = ()
+    adapter_file, adapter_config, adapter_shapes = None, None, Shapes()
+    if entry.adapter is not None:
+        directory = files.best_checkpoint(files.resolve(entry.adapter, entry, download=download), "adapter_config.json")
+        adapter_config = directory / "adapter_config.json"
+        adapter_json = files.read_json(adapter_config)
+        adapters.check_config(adapter_json, adapter_config)
+        adapter_file = files.weight_files(directory, "adapter_model")[0]
+        adapter_shapes = files.tensor_shapes((adapter_file,))
+        feed_forward = int(config["encoder_ffn_dim"])
+        lora = adapters.read_modules(adapter_shapes, adapter_json, shape, feed_forward, adapter_file)
+    role = entry.role or _usual_role(entry)
+    _check_role(role, entry)
+
+    head_files, head_config = _find_head(entry, role, adapter_file, weights, download)
+    head_shapes = files.tensor_shapes(head_files)
+    # a head to be drawn is as wide as the adapter's own
+    own_head = head_shapes or (adapter_shapes if any(map(encoder.head_tensor, adapter_shapes)) else Shapes())
+    own_file = (head_files or (adapter_file or base,))[0]
+    classes = _check_head(own_head, shape.width, own_file) if own_head else len(entry.labels)
+    labels = _labels(entry, classes, head_config, config)
+
+    base_print = fingerprint({"encoder": weights, "config": [base / "config.json"]}, index)
+    parts: dict[str, Any] = {"base": base_print, "role": "untrained" if role is Role.UNTRAINED else "trained"}
+    parts |= {"preprocessor": [preprocessor] if preprocessor.is_file() else []}
+    parts |= {"adapter": [adapter_file, adapter_config] if adapter_file and adapter_config else []}
+    parts |= {"head": head_files or str(classes)}
+    return ModelInfo(
+        name=entry.name,
+        role=role,
+        group=entry.group or Path(entry.base).name,
+        fingerprint=fingerprint(parts, index),
+        base_fingerprint=base_print,
+        labels=labels,
+        shape=shape,
+        lora=lora,
+        files=ModelFiles(
+            config=base / "config.json",
+            encoder=weights,
+            head=head_files,
+            adapter=adapter_file,
+            adapter_config=adapter_config,
+            preprocessor=preprocessor if preprocessor.is_file() else None,
+        ),
+        parameters=_parameters(base_shapes, lora, adapter_shapes, head_shapes),
+        weighted_layer_sum=encoder.LAYER_WEIGHTS in head_shapes,
+        synthetic=entry.synthetic,
+    )
+
+
+def _usual_role(entry: Entry) -> Role:
+    if entry.adapter is not None:
+        return Role.LORA
+    return Role.FROZEN if entry.head is not None else Role.FULL
+
+
+def _check_role(role: Role, entry: Entry) -> None:
+    if role in (Role.LORA, Role.UNTRAINED) and entry.adapter is None:
+        raise Refusal(f'role = "{role}" needs `adapter` (its directory or hub id).')
+    if role in (Role.FROZEN, Role.FULL) and entry.adapter is not None:
+        raise Refusal(f'role = "{role}" has no adapter: remove `adapter`, or give role = "lora".')
+
+
+def _find_head(
+    entry: Entry, role: Role, adapter_file: Path | None, base_files: tuple[Path, ...], download: bool
+) -> tuple[tuple[Path, ...], dict[str, Any]]:
+    """The files that hold projector and classifier, and the config beside them that may name the classes."""
+    if entry.head is not None:
+        directory = files.best_checkpoint(files.resolve(entry.head, entry, download=download), "model.safetensors")
+        if found := _with_head(files.weight_files(directory, "model")):
+            config = directory / "config.json"
+            return found, files.read_json(config) if config.is_file() else {}
+        raise Refusal(f"{directory} holds no projector and classifier: give the directory of the trained head.")
+    if role is Role.LORA and adapter_file is not None:
+        if found := _with_head((adapter_file,)):
+            return found, {}
+        raise Refusal(
+            f"{adapter_file} holds no projector and classifier: train with modules_to_save=['projector', "
+            "'classifier'], or add `head = …` with the directory that has them."
+        )
+    found = _with_head(base_files)
+    if found or role is Role.UNTRAINED:  # an untrained model whose base has no head gets a fresh one when it is loaded
+        return found, {}
+    raise Refusal(f"{base_files[0].parent} has no projector and classifier: add `head = …` or `adapter = …`.")
+
+
+def _with_head(candidates: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(path for path in candidates if any(map(encoder.head_tensor, files.tensor_shapes((path,)))))
+
+
+def _check_head(shapes: Shapes, width: int, path: Path) -> int:
+    """Number of classes; refuses a head that lacks weights or does not fit the encoder."""
+    head = {short: size for name, size in shapes.items() if (short := encoder.head_tensor(name))}
+    for name in ("projector.weight", "projector.bias", "classifier.weight", "classifier.bias"):
+        if name not in head:
+            raise Refusal(f"{path} lacks {name}: save projector and classifier with their weights and biases.")
+    (inner, inputs), (classes, from_inner) = head["projector.weight"], head["classifier.weight"]
+    if inputs != width or inner != from_inner:
+        raise Refusal(
+            f"The head in {path} does not fit: its projector is {inner} x {inputs} and its classifier {classes} x "
+            f"{from_inner}, the encoder's width is {width}; give the base it was trained on."
+        )
+    return classes
+
+
+def _labels(entry: Entry, classes: int, head: dict[str, Any], base: dict[str, Any]) -> tuple[str, ...]:
+    if entry.labels:
+        if len(entry.labels) != classes:
+            raise Refusal(
+                f"`labels` names {len(entry.labels)} classes, its classifier has {classes}: name each, in order."
+            )
+        return entry.labels
+    for config in (head, base):
+        named = config.get("id2label") or {}
+        names = tuple(str(named.get(str(i), f"LABEL_{i}")) for i in range(classes))
+        if len(named) == classes and names != tuple(f"LABEL_{i}" for i in range(classes)):
+            return names
+    example = ["anger", "happiness", "neutral", "sadness"] if classes == 4 else [f"class {i}" for i in range(classes)]
+    raise Refusal(
+        f"its checkpoint does not name its {classes} classes: add the line labels = {json.dumps(example)} "
+        "to the registry, in the index order it was trained with."
+    )
+
+
+def _parameters(base: Shapes, lora: tuple[LoraModule, ...], adapter: Shapes, head: Shapes) -> int:
+    """Weights of encoder, LoRA and head."""
+    in_encoder = sum(math.prod(size) for name, size in base.items() if encoder.encoder_tensor(name))
+    in_lora = sum(math.prod(size) for name, size in adapter.items() if encoder.lora_tensor(name)) if lora else 0
+    in_head = sum(math.prod(size) for name, size in head.items() if encoder.head_tensor(name))
+    return in_encoder + in_lora + in_head
