@@ -21,7 +21,12 @@ def worker_config(settings: Settings) -> WorkerConfig:
 
 
 def local_engine(
-    settings: Settings, store: Store, samples_of: Callable[[Clip], np.ndarray], backend: Backend | None = None
+    settings: Settings,
+    store: Store,
+    samples_of: Callable[[Clip], np.ndarray],
+    backend: Backend | None = None,
+    *,
+    eager: bool = False,
 ) -> LocalEngine:
     """An engine with a worker process of its own, or with `backend` (a Runner for one in this process)."""
     config = worker_config(settings)
@@ -32,4 +37,5 @@ def local_engine(
         choose_precision(settings),
         device=config.device,
         batch_size=settings.batch_size,
+        eager=eager,
     )

@@ -25,7 +25,10 @@ _SAMPLES_OF = Callable[[Clip], np.ndarray]
 
 
 class LocalEngine:
-    """See `interface.Engine`. `samples_of` gives a clip's 16 kHz mono samples, or raises Refusal."""
+    """See `interface.Engine`. `samples_of` gives a clip's 16 kHz mono samples, or raises Refusal.
+
+    `eager` starts the worker at once, so that the first person to ask need not wait for it.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class LocalEngine:
         *,
         device: str,
         batch_size: int,
+        eager: bool = False,
     ) -> None:
         self.precision = precision
         self._backend = backend
@@ -48,7 +52,8 @@ class LocalEngine:
         self._checks: deque[tuple[ModelInfo, Callable[[str | None], None]]] = deque()
         self._waveforms: OrderedDict[str, np.ndarray] = OrderedDict()
         self._changed = threading.Condition()
-        self._state, self._restarts, self._closing = "starting", 0, False
+        self._state, self._restarts, self._closing = "starting" if eager else "ready", 0, False
+        self._eager = eager
         self._loaded: dict[str, None] = {}
         self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
         self._thread.start()
@@ -115,7 +120,10 @@ class LocalEngine:
             self._backend.close()
 
     def _work(self) -> None:
-        self._start_early()
+        if self._eager:
+            # Where it can't start, the first request says so to somebody who can read it.
+            with contextlib.suppress(WorkerUnusable):
+                self._backend.start()
         while True:
             with self._changed:
                 if not self._queue.busy:
@@ -130,11 +138,6 @@ class LocalEngine:
                 check[1](self._checked(check[0]))
             else:
                 self._run([(key, self._queue.task(key)) for key in keys])
-
-    def _start_early(self) -> None:
-        # Where it can't start, the first request says so to somebody who can read it.
-        with contextlib.suppress(WorkerUnusable):
-            self._backend.start()
 
     def _checked(self, model: ModelInfo) -> str | None:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,15 @@ def _parameters(base: Shapes, lora: tuple[LoraModule, ...], adapter: Shapes, hea
     in_lora = sum(math.prod(size) for name, size in adapter.items() if encoder.lora_tensor(name)) if lora else 0
     in_head = sum(math.prod(size) for name, size in head.items() if encoder.head_tensor(name))
     return in_encoder + in_lora + in_head
+
+
+def default_reference(models: Sequence[ModelInfo], wanted: str | None = None) -> str:
+    """The model to compare with: the wanted one, else the frozen model of the first one's group, else the first."""
+    if wanted is not None:
+        if wanted not in {model.name for model in models}:
+            raise Refusal(f"The reference {wanted!r} is not among the chosen models: choose it too.")
+        return wanted
+    for model in models:
+        if model.role is Role.FROZEN and model.group == models[0].group:
+            return model.name
+    return models[0].name
