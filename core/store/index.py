@@ -4,11 +4,12 @@ Nothing here is the truth: records are found by their file, and `rebuild` makes 
 No WAL, it does not work on network disks.
 """
 
+import contextlib
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 _EVICTED_FIRST = "intervention"  # small, and quick to make again
 _LOCK_TIMEOUT_S = 30.0
+_COMPLETE = 1  # SQLite's user_version, 0 in a new file
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,25 @@ class Index:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError:
-                self._path.replace(self._path.with_suffix(".damaged"))
+                with contextlib.suppress(FileNotFoundError):  # another process was faster
+                    self._path.replace(self._path.with_suffix(".damaged"))
                 return self._transact(action)
 
     def _transact(self, action: Callable[[sqlite3.Connection], T]) -> T:
-        with closing(sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)) as db:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)) as db:
             # Losing the last rows in a power cut costs a rebuild, an fsync a row costs every clip.
             db.execute("PRAGMA synchronous = OFF")
             db.executescript(_SCHEMA)
             with db:
                 return action(db)
+
+    def complete(self) -> bool:
+        """False where the table was begun anew and does not yet know the records from before."""
+        return self.run(lambda db: db.execute("PRAGMA user_version").fetchone()[0]) == _COMPLETE
+
+    def mark_complete(self) -> None:
+        """Say that every record is in the table."""
+        self.run(lambda db: db.execute(f"PRAGMA user_version = {_COMPLETE}"))
 
     def put(self, rows: Iterable[IndexRow]) -> None:
         values = [(row.digest, row.kind, row.model, row.bytes, row.used) for row in rows]
@@ -89,13 +100,18 @@ class Index:
     def remember(self, path: Path, fact: str, value: str) -> None:
         """Keep `value` as what is known of a file while its size and time stay as they are."""
         stat = path.stat()
-        row = (str(path.resolve()), fact, stat.st_size, stat.st_mtime_ns, value)
+        row = (_plain(path), fact, stat.st_size, stat.st_mtime_ns, value)
         self.run(lambda db: db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", row))
 
     def recall(self, path: Path, fact: str) -> str | None:
         """What `remember` kept, or None where the file changed since."""
         stat = path.stat()
         query = "SELECT value FROM files WHERE path = ? AND fact = ? AND bytes = ? AND mtime_ns = ?"
-        row = (str(path.resolve()), fact, stat.st_size, stat.st_mtime_ns)
+        row = (_plain(path), fact, stat.st_size, stat.st_mtime_ns)
         found = self.run(lambda db: db.execute(query, row).fetchone())
         return found[0] if found else None
+
+
+def _plain(path: Path) -> str:
+    """The path as text that SQLite takes, also where its bytes are no UTF-8."""
+    return os.fsencode(path.resolve()).decode(errors="backslashreplace")

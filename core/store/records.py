@@ -35,8 +35,8 @@ def encode(key: Key, arrays: Mapping[str, np.ndarray]) -> bytes:
     return save(solid, metadata={"key": key.canonical, "sha256": checksum(solid)})
 
 
-def decode(data: bytes, key: Key | None = None) -> dict[str, np.ndarray]:
-    """Arrays of a record; raises DamagedRecord where bytes, checksum or key do not fit."""
+def decode(data: bytes, digest: str) -> dict[str, np.ndarray]:
+    """Arrays of the record of that digest; raises DamagedRecord where bytes, checksum or key do not fit."""
     header = _header(data)
     try:
         arrays = load(data)
@@ -44,7 +44,7 @@ def decode(data: bytes, key: Key | None = None) -> dict[str, np.ndarray]:
         raise DamagedRecord(str(error)) from error
     if checksum(arrays) != header.get("sha256"):
         raise DamagedRecord("its checksum does not fit its content")
-    if key is not None and header.get("key") != key.canonical:
+    if hashlib.sha256(str(header.get("key")).encode()).hexdigest() != digest:
         raise DamagedRecord("it belongs to another key")
     return arrays
 
@@ -53,11 +53,15 @@ def read_key(path: Path) -> dict[str, object]:
     """The key a record file says it has (canonical JSON parsed); raises DamagedRecord."""
     with path.open("rb") as file:
         length = file.read(_HEADER_LENGTH_BYTES)
-        data = length + file.read(int.from_bytes(length, "little") if len(length) == _HEADER_LENGTH_BYTES else 0)
+        # a damaged length may ask for more bytes than there is memory
+        header = file.read(min(int.from_bytes(length, "little"), path.stat().st_size))
     try:
-        return json.loads(_header(data)["key"])
-    except (KeyError, ValueError) as error:
+        key = json.loads(_header(length + header)["key"])
+    except (KeyError, ValueError, TypeError) as error:
         raise DamagedRecord("it has no key") from error
+    if not isinstance(key, dict) or not {"kind", "model"} <= key.keys():
+        raise DamagedRecord("it has no key")
+    return key
 
 
 def _header(data: bytes) -> dict[str, str]:

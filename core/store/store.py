@@ -1,6 +1,8 @@
 """The activation cache as the engine fills it and everything else reads it."""
 
+import contextlib
 import os
+import sqlite3
 import time
 import uuid
 from collections import Counter
@@ -48,13 +50,13 @@ class Store:
         try:
             self._records.mkdir(parents=True, exist_ok=True)
             self.index = Index(directory / "index.sqlite")
-        except OSError as error:
+            if not self.index.complete():
+                self.rebuild()
+        except (OSError, sqlite3.OperationalError) as error:
             raise Refusal(
-                f"The cache directory {directory} can't be written ({error.strerror}): "
+                f"The cache directory {directory} can't be written ({getattr(error, 'strerror', None) or error}): "
                 "set LORASCOPE_CACHE_DIR or --cache to one that can."
             ) from error
-        if self.index.total_bytes() == 0:
-            self.rebuild()
 
     def path(self, key: Key) -> Path:
         return self._path(key.digest)
@@ -69,7 +71,7 @@ class Store:
         """The record's arrays, or None where there is none (or it was damaged, and is now gone)."""
         path = self.path(key)
         try:
-            arrays = records.decode(path.read_bytes(), key)
+            arrays = records.decode(path.read_bytes(), key.digest)
         except FileNotFoundError:
             return None
         except records.DamagedRecord:
@@ -120,7 +122,7 @@ class Store:
         good, bad = 0, []
         for path in self._files():
             try:
-                records.decode(path.read_bytes())
+                records.decode(path.read_bytes(), path.name.removesuffix(_SUFFIX))
                 good += 1
             except FileNotFoundError:
                 continue  # evicted by another process meanwhile
@@ -133,8 +135,9 @@ class Store:
     def rebuild(self) -> None:
         """Make the index anew from the record files; leftovers of killed writers go."""
         for leftover in self._records.glob("*/.*.tmp"):
-            if time.time() - leftover.stat().st_mtime > _STALE_TEMPORARY_S:
-                leftover.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its writer was alive, and renamed it
+                if time.time() - leftover.stat().st_mtime > _STALE_TEMPORARY_S:
+                    leftover.unlink()
         known = {row.digest for row in self.index.rows()}
         found, rows = set(), []
         for path in self._files():
@@ -150,6 +153,7 @@ class Store:
             rows.append(IndexRow(digest, str(key["kind"]), str(key["model"]), stat.st_size, stat.st_mtime))
         self.index.drop(known - found)
         self.index.put(rows)
+        self.index.mark_complete()
 
     def stats(self) -> Stats:
         rows = self.index.rows()
