@@ -38,3 +38,10 @@ def envelope(
     low = np.minimum.reduceat(samples, edges[:-1])
     high = np.maximum.reduceat(samples, edges[:-1])
     return (edges[:-1] + edges[1:]) / (2 * SAMPLE_RATE), low, high
+
+
+def mel_centres(n_mels: int = 80) -> Float[np.ndarray, " mels"]:
+    """Centre frequency of each band of `log_mel`, in Hz."""
+    import librosa
+
+    return librosa.mel_frequencies(n_mels=n_mels + 2, fmin=0.0, fmax=SAMPLE_RATE / 2)[1:-1]

@@ -19,6 +19,7 @@ from core.figures.clip.summary import (
     kl_curves_table,
 )
 from core.figures.clip.views import AudioTrack, ClipView
+from core.figures.clip.window import window_view, window_view_alt
 from core.figures.clip.words import FORMULA, HOW_TO_READ
 
 __all__ = [
@@ -42,4 +43,6 @@ __all__ = [
     "trajectories",
     "trajectories_alt",
     "trajectories_table",
+    "window_view",
+    "window_view_alt",
 ]

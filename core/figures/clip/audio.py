@@ -133,8 +133,8 @@ def _add_lens(fig: go.Figure, i: int, view: ClipView, show: str, end: float, loo
     fig.layout[axis("yaxis", i)].update(
         range=[-0.5, view.last + 0.5], tickvals=depth_ticks(view.last, 4), title={"text": "point"}, showgrid=False
     )
-    if view.frames is None or view.seconds_per_frame is None:
-        panel_label(fig, i, "no per-frame reading", x=1, shift=3, size=12)
+    if view.frames is None or view.seconds_per_frame is None or view.note:
+        panel_label(fig, i, view.note or "no per-frame reading", x=1, shift=3, size=12)
         return
     count = min(view.frames.shape[1], max(1, round(end / view.seconds_per_frame)))
     values, k = bin_frames(view.frames[:, :count])

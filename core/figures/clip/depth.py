@@ -82,7 +82,11 @@ def _split_classes(views: Sequence[ClipView], label: str | None) -> tuple[tuple[
     if len(names) <= MAX_LINES:
         return names, frozenset()
     peak = {
-        name: max(float(max(v.probabilities[:, c].max(), v.final[c])) for v in views if (c := v.of(name)) is not None)
+        name: max(
+            float(np.nan_to_num([*v.probabilities[:, c], v.final[c]]).max())
+            for v in views
+            if (c := v.of(name)) is not None
+        )
         for name in names
     }
     kept = set(sorted(names, key=lambda name: (name != label, -peak[name]))[: MAX_LINES - 1])
@@ -137,6 +141,9 @@ def _add_class(
 
 def _add_saturation(fig: go.Figure, i: int, view: ClipView, narrow: bool) -> None:
     """A thin line where the prediction settles, its label above the panel, where no data can be."""
+    if view.note:
+        panel_label(fig, i, view.note, shift=2, size=12)
+        return
     if view.saturation is None:
         panel_label(fig, i, "never settles on the model's answer", shift=2, size=12)
         return

@@ -27,6 +27,7 @@ class ClipView:
     saturation      first point from which the lens never again disagrees with the model; None where there is none
     kl              divergence between lens and model at each point, nats
     frames          lens class probabilities of each frame, with `seconds_per_frame`, or None
+    note            stands in for data that are not there (all NaN): why, in a few words
     """
 
     model: str
@@ -39,6 +40,7 @@ class ClipView:
     kl: Float[np.ndarray, " points"]
     frames: Float[np.ndarray, "points frames classes"] | None = None
     seconds_per_frame: float | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         points, count = self.probabilities.shape[0], len(self.classes)

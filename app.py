@@ -1,0 +1,15 @@
+"""Overview: what is loaded, and where to look first."""
+
+import streamlit as st
+
+from core.ui import overview, status
+from core.ui.badges import title
+from core.ui.setup import begin
+
+known, selection = begin("Overview")
+title("LoRAscope", known.models, selection.source)
+st.markdown("Where in a speech encoder does LoRA learn to hear emotion?")
+overview.first_look(known)
+overview.models(known)
+overview.clips_and_machine()
+status.draw()

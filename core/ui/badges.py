@@ -1,0 +1,23 @@
+"""The head of a page: its title and, where demo data are shown, that they are synthetic."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.corpora.source import DEMO
+from core.models.info import ModelInfo
+
+SYNTHETIC = "Synthetic demo"
+SYNTHETIC_HELP = (
+    "A starter demo: small models in the real formats, trained for minutes on computer-made speech. They show what "
+    "LoRAscope does and say nothing about people's emotions. Details: demo/MODEL_CARD.md and demo/DATA_CARD.md."
+)
+
+
+def title(text: str, models: Sequence[ModelInfo], source: str) -> None:
+    """The page's title, with the badge where a model or the clips are the demo's."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="title"):
+        st.title(text, width="content", anchor=False)
+        synthetic = [model for model in models if model.synthetic]
+        if synthetic or source == DEMO:
+            st.badge(SYNTHETIC, color="orange", help=SYNTHETIC_HELP)

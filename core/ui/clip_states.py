@@ -1,0 +1,59 @@
+"""What the Clip page says when there is nothing to show, not yet, or no more."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.corpora.source import DEMO
+from core.errors import Refusal
+from core.models.describe import Models
+from core.ui import context
+from core.ui.clip_views import Read
+from core.ui.keys import Key
+from core.ui.selection import Selection, default_models
+
+
+def nothing_chosen(known: Models, selection: Selection) -> None:
+    """What to do, with one button that does it."""
+    if not known.models:
+        st.error("No model in the registry can be used. The overview says why.")
+        for refused in known.refused:
+            st.caption(refused.reason)
+        return
+    if not selection.models:
+        st.info("Choose at least one model in the sidebar.")
+        st.button("Take the first group's models", on_click=_take_models, args=(default_models(known),), type="primary")
+        return
+    st.info("Upload a voice, record one, or choose a clip in the sidebar.")
+    st.button("Show me a demo clip", key=Key.CLIP_DEMO, on_click=_take_demo_clip, type="primary")
+
+
+def _take_models(names: list[str]) -> None:
+    st.session_state[Key.MODELS] = names
+
+
+def _take_demo_clip() -> None:
+    try:
+        listed = context.listing(DEMO)
+    except Refusal as error:
+        st.toast(str(error))
+        return
+    st.session_state[Key.SOURCE] = DEMO
+    st.session_state[Key.CLIP] = listed[0].name
+
+
+def say_progress(reads: Sequence[Read]) -> str:
+    """The line that stands in for the answer until the first model is ready."""
+    waiting = sum(one.answer.waiting for one in reads)
+    if not waiting:
+        return "No model could read this clip."
+    return f"The models are listening: {waiting} of {len(reads)} still to come …"
+
+
+def say_failures(reads: Sequence[Read]) -> None:
+    """Each failed model with its reason, and a way to try again."""
+    failed = [one for one in reads if one.answer.reason is not None]
+    for one in failed:
+        st.warning(f"**{one.model.name}** could not be computed: {one.answer.reason}")
+    if failed:
+        st.button("Try again", key=Key.RETRY, on_click=context.desk().forget, args=(failed[0].task.clip,))

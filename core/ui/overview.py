@@ -1,0 +1,134 @@
+"""The overview's parts: links to a first look, models, clips, machine. Nothing here computes."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.corpora.source import DEMO, Listed
+from core.errors import Refusal
+from core.figures.layout import number
+from core.models.describe import Models
+from core.models.info import ModelInfo
+from core.settings import settings
+from core.ui import context
+from core.ui.links import CLIP, Parameters
+from core.ui.selection import default_models
+from core.ui.status import engine_line, size
+
+_LOOKS = 4
+_ROLE_HELP = "frozen: only the head was trained; lora: low-rank updates too; full: all weights; untrained: a control."
+
+
+def first_look(known: Models) -> None:
+    """One button to a first insight, and links to a few more clips."""
+    if not known.models:
+        st.error("No model in the registry can be used; the reasons stand below.")
+        return
+    try:
+        clips = _different(context.listing(DEMO))
+    except Refusal as error:
+        st.error(str(error))
+        return
+    names = default_models(known)
+    with st.container(border=True):
+        st.markdown(
+            f"**A first look.** One clip, {len(names)} models, every layer: what would each model answer "
+            "if it had to decide at that depth?"
+        )
+        if st.button(
+            "Look into a clip, layer by layer", type="primary", icon=":material/graphic_eq:", key="first_look"
+        ):
+            st.switch_page(CLIP, query_params=_address(names, clips[0]))
+        with st.container(horizontal=True, gap="medium"):
+            st.markdown("Or another one:")
+            for clip in clips[1:]:
+                st.page_link(CLIP, label=_what(clip), query_params=_address(names, clip))
+            st.page_link(CLIP, label="your own voice")
+
+
+def _different(listed: Sequence[Listed]) -> list[Listed]:
+    """A few clips that differ in label, and where they can in speaker."""
+    chosen: list[Listed] = []
+    for clip in listed:
+        if clip.label not in {one.label for one in chosen}:
+            fresh = [c for c in listed if c.label == clip.label and c.speaker not in {one.speaker for one in chosen}]
+            chosen.append(fresh[0] if fresh else clip)
+    return chosen[:_LOOKS] or list(listed[:_LOOKS])
+
+
+def _what(clip: Listed) -> str:
+    return f"{clip.label} ({clip.speaker})" if clip.label and clip.speaker else clip.label or clip.name
+
+
+def _address(names: Sequence[str], clip: Listed) -> Parameters:
+    return {"models": list(names), "source": DEMO, "clip": clip.name}
+
+
+def models(known: Models) -> None:
+    """The models that can be used, and the others with their reasons."""
+    st.subheader("Models", anchor=False)
+    if known.models:
+        st.dataframe(
+            [_model_row(model) for model in known.models],
+            hide_index=True,
+            column_config={"role": st.column_config.TextColumn(help=_ROLE_HELP)},
+        )
+    for refused in known.refused:
+        st.warning(refused.reason)
+    st.caption(f"From {settings().registry}. The models of one group are compared by default.")
+
+
+def _model_row(model: ModelInfo) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "role": model.role.value,
+        "rank": model.rank,
+        "adapted": ", ".join(sorted({module.target for module in model.lora})) or None,
+        "layers": model.shape.layers,
+        "width": model.shape.width,
+        "parameters": _count(model.parameters),
+        "window": f"{number(model.shape.window_samples / model.shape.sampling_rate)} s",
+        "classes": ", ".join(model.labels),
+        "group": model.group,
+        "synthetic": "synthetic demo" if model.synthetic else None,
+    }
+
+
+def _count(parameters: int) -> str:
+    """Weights as thousands, millions or billions."""
+    for size_of, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if parameters >= size_of:
+            return f"{number(parameters / size_of)} {unit}"
+    return str(parameters)
+
+
+def clips_and_machine() -> None:
+    """Where clips come from, and what computes."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Clips", anchor=False)
+        st.markdown("\n".join(f"- {line}" for line in _sources()))
+    with right:
+        st.subheader("Machine", anchor=False)
+        stats = context.store().stats()
+        st.markdown(
+            f"- {engine_line(context.engine().status())}\n"
+            f"- Cache: {stats.records} records, {size(stats.bytes)} of at most {size(stats.limit_bytes)}, "
+            f"in `{stats.directory}`"
+        )
+
+
+def _sources() -> list[str]:
+    try:
+        listed = context.listing(DEMO)
+    except Refusal as error:
+        demo = str(error)
+    else:
+        speakers = len({clip.speaker for clip in listed if clip.speaker})
+        demo = f"**demo**: {len(listed)} clips of synthetic speech, {speakers} voices"
+    held = len(context.uploads().clips())
+    return [
+        demo,
+        f"**uploads**: {held or 'none'} so far; upload or record on the Clip page",
+        "**folder:/path/to/audio**: type it under “Clips from” in the sidebar",
+    ]

@@ -1,0 +1,29 @@
+"""The start of every page: page settings, style, sidebar. A page works when it is the first to be opened."""
+
+import streamlit as st
+
+from core.errors import Refusal
+from core.models.describe import Models
+from core.ui import context, sidebar, style, viewport
+from core.ui.selection import Selection
+
+
+def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
+    """Set the page up and draw its sidebar. Ends the page with a sentence where there is no usable registry."""
+    st.set_page_config(page_title=f"{title} · LoRAscope", page_icon=":material/graphic_eq:", layout="wide")
+    st.html(style.CSS)
+    viewport.watch()
+    with st.sidebar:
+        st.markdown("### LoRAscope", help="Where in a speech encoder does LoRA learn to hear emotion?")
+        sidebar.draw_pages()
+        try:
+            known = context.models()
+            context.engine()
+        except Refusal as error:
+            problem = str(error)
+        else:
+            selection = sidebar.choose(known, one_clip=one_clip)
+            return known, selection
+    st.title(title)
+    st.error(problem)
+    st.stop()

@@ -1,0 +1,150 @@
+"""The sidebar, the same on every page: pages, models, clips, variant and frames. Below it comes `core.ui.status`."""
+
+import streamlit as st
+
+from core.analyses.request import DEFAULT_FRAMES, Frames, Variant
+from core.corpora.source import DEMO, UPLOADS
+from core.errors import Refusal
+from core.models.describe import Models
+from core.models.info import ModelInfo
+from core.ui import clips
+from core.ui.keys import Key
+from core.ui.links import PAGES, carried
+from core.ui.selection import Selection, default_models, default_reference
+
+VARIANTS: tuple[Variant, ...] = ("published", "released", "corrected")
+FRAMES: tuple[Frames, ...] = ("all", "audio")
+
+_VARIANT_HELP = """The same question, computed in up to three ways.
+
+- **published**: the paper's formulas (Ma, Sang, Li 2025) as written. The lens reads the raw residual stream, without
+  the encoder's final layer norm. KL is D(point ‖ model).
+- **released**: what the authors' code computes, quirks included. Also without the final layer norm, and its KL runs the
+  other way: D(model ‖ point).
+- **corrected**: what we recommend. The final layer norm comes first, so that over all frames the last point is exactly
+  the model's own answer."""
+_FRAMES_HELP = """Whisper always sees a full window, so a short clip is mostly padding.
+
+- **all**: padding included, as in the paper
+- **audio**: only the frames that hold sound
+
+The model's own answer is always over all frames."""
+_SOURCE_HELP = "The embedded demo, what was uploaded or recorded here, or `folder:/path/to/audio` on the server."
+_SOURCE_NAMES = {DEMO: "demo", UPLOADS: "uploads"}
+
+
+def choose(known: Models, *, one_clip: bool) -> Selection:
+    """Draw the controls and say what they are set to; `one_clip` is for pages that look at a single clip."""
+    models, reference = _choose_models(known)
+    source = _choose_source()
+    clip = _choose_clip(source) if one_clip else None
+    variant, frames = _choose_variant()
+    return Selection(models, reference, source, clip, variant, frames)
+
+
+def draw_pages() -> None:
+    """Links to all pages; they keep what is chosen, also in a new tab."""
+    for path, label, icon in PAGES:
+        st.page_link(path, label=label, icon=icon, query_params=carried())
+
+
+def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | None]:
+    names = st.multiselect(
+        "Models",
+        [model.name for model in known.models],
+        default=default_models(known),
+        key=Key.MODELS,
+        bind="query-params",
+        placeholder="Choose models",
+    )
+    models = tuple(model for model in known.models if model.name in names)
+    if not models:
+        return models, None
+    options = [model.name for model in models]
+    usual = default_reference(models)
+    if st.session_state.get(Key.REFERENCE, options[usual]) not in options:
+        st.session_state[Key.REFERENCE] = options[usual]
+    reference = st.selectbox(
+        "Reference",
+        options,
+        index=usual,
+        key=Key.REFERENCE,
+        bind="query-params",
+        help="The model the others are held against, usually the frozen one.",
+    )
+    return models, known.named(reference)
+
+
+def _choose_source() -> str:
+    source = st.selectbox(
+        "Clips from",
+        [DEMO, UPLOADS],
+        key=Key.SOURCE,
+        bind="query-params",
+        help=_SOURCE_HELP,
+        accept_new_options=True,
+        on_change=_forget_clip,
+    )
+    return str(source or DEMO)
+
+
+def _forget_clip() -> None:
+    st.session_state[Key.CLIP] = None
+    _start_over()
+
+
+def _start_over() -> None:
+    """Another clip is heard from its beginning."""
+    st.session_state[Key.START] = 0.0
+
+
+def _choose_clip(source: str) -> str | None:
+    try:
+        options = clips.labels(source)
+    except Refusal as error:
+        st.error(str(error))
+        return None
+    asked = st.session_state.get(Key.CLIP) or st.query_params.get(Key.CLIP)
+    if asked and asked not in options:
+        st.warning(f"There is no clip {asked} in {source}.")
+        st.session_state[Key.CLIP] = None
+    return st.selectbox(
+        "Clip",
+        options,
+        index=None,
+        key=Key.CLIP,
+        bind="query-params",
+        placeholder="Choose a clip" if options else "None yet",
+        filter_mode="contains",
+        on_change=_start_over,
+    )
+
+
+def _choose_variant() -> tuple[Variant, Frames]:
+    variant = st.segmented_control(
+        "Variant",
+        VARIANTS,
+        default="published",
+        required=True,
+        key=Key.VARIANT,
+        bind="query-params",
+        help=_VARIANT_HELP,
+        on_change=_take_usual_frames,
+        width="stretch",
+    )
+    frames = st.segmented_control(
+        "Frames",
+        FRAMES,
+        default=DEFAULT_FRAMES[variant],
+        required=True,
+        key=Key.FRAMES,
+        bind="query-params",
+        help=_FRAMES_HELP,
+        width="stretch",
+    )
+    return variant, frames
+
+
+def _take_usual_frames() -> None:
+    """Each variant has its usual frames; whoever wants the others says so after choosing it."""
+    st.session_state[Key.FRAMES] = DEFAULT_FRAMES[st.session_state[Key.VARIANT]]

@@ -1,0 +1,56 @@
+"""Clip: layer by layer, what do the frozen and the LoRA model hear in this clip?"""
+
+import streamlit as st
+
+from core.errors import Refusal
+from core.ui import clip_input, context, status
+from core.ui.answers import answer
+from core.ui.badges import title
+from core.ui.clip_page import ClipCharts
+from core.ui.clip_states import nothing_chosen, say_failures, say_progress
+from core.ui.clip_views import read
+from core.ui.clips import resolve
+from core.ui.keys import Key
+from core.ui.setup import begin
+
+known, selection = begin("Clip", one_clip=True)
+title("Clip", selection.models, selection.source)
+st.markdown("Layer by layer, what do the frozen and the LoRA model hear in this clip?")
+player = clip_input.bring()
+
+if not selection.models or selection.reference is None or selection.clip is None:
+    nothing_chosen(known, selection)
+    status.draw()
+    st.stop()
+try:
+    chosen = resolve(selection.source, selection.clip, selection.models, float(st.session_state.get(Key.START) or 0))
+except Refusal as error:
+    st.error(str(error))
+    status.draw()
+    st.stop()
+
+with player:
+    clip_input.play(chosen)
+passes = clip_input.passes(chosen, selection.models)
+answers = context.desk().ask(passes, title=chosen.clip.name)
+status.draw(passes)
+reads = tuple(
+    read(task, stands, selection.variant, selection.frames) for task, stands in zip(passes, answers, strict=True)
+)
+charts = ClipCharts(selection, chosen, reads)
+
+st.markdown("  \n".join(answer(charts.ready, selection.reference.name, chosen.clip.label)) or say_progress(reads))
+say_failures(reads)
+charts.lens()
+
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("What the models answer")
+    charts.final()
+with right:
+    st.subheader("How far each depth is from that answer")
+    charts.kl()
+st.subheader("Over time")
+charts.frames()
+with st.expander("The same as a heatmap: depth by class"):
+    charts.heatmap()
