@@ -6,6 +6,7 @@ Of transformers 5: a layer returns a tensor, `self_attn` a tuple, and the encode
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from core.errors import Refusal
@@ -68,34 +69,48 @@ def module_path(layer: int, target: str) -> str:
     return f"encoder.layers.{layer}.{TARGETS[target]}"
 
 
-def read_shape(config: Mapping[str, Any], preprocessor: Mapping[str, Any], where: str) -> EncoderShape:
-    """The encoder's dimensions from a checkpoint's config and feature extractor; `where` names them in a refusal."""
+def whole_number(data: Mapping[str, Any], name: str, file: Path, default: int | None = None) -> int:
+    """A count that a config file gives; refused with the file's name where it is missing or none."""
+    value = data.get(name, default)
+    try:
+        number = int(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        said = "lacks a" if value is None else f"says {name} = {value!r}, no"
+        raise Refusal(f"{file} {said} usable {name}: copy or download it again.")
+    return number
+
+
+def read_shape(config: Mapping[str, Any], preprocessor: Mapping[str, Any], where: Path) -> EncoderShape:
+    """The encoder's dimensions from the config and feature extractor of the checkpoint in the directory `where`."""
     if config.get("model_type") != "whisper":
         raise Refusal(
             f"{where} is a {config.get('model_type') or 'nameless'} checkpoint, not Whisper: "
             "LoRAscope reads Whisper encoders."
         )
-    try:
-        layers, width = int(config["encoder_layers"]), int(config["d_model"])
-        frames, mel_bins = int(config["max_source_positions"]), int(config["num_mel_bins"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refusal(f"config.json of {where} lacks a usable {error}: copy or download it again.") from error
-    hop = int(preprocessor.get("hop_length", _DEFAULT_HOP_SAMPLES))
-    rate = int(preprocessor.get("sampling_rate", _DEFAULT_SAMPLING_RATE))
+    file = where / "config.json"
+    layers, width = whole_number(config, "encoder_layers", file), whole_number(config, "d_model", file)
+    frames, mel_bins = whole_number(config, "max_source_positions", file), whole_number(config, "num_mel_bins", file)
+    file = where / "preprocessor_config.json"
+    hop = whole_number(preprocessor, "hop_length", file, _DEFAULT_HOP_SAMPLES)
+    rate = whole_number(preprocessor, "sampling_rate", file, _DEFAULT_SAMPLING_RATE)
     if rate != _DEFAULT_SAMPLING_RATE:
         raise Refusal(
             f"{where} expects audio at {rate} Hz; LoRAscope works at {_DEFAULT_SAMPLING_RATE} Hz as Whisper does."
         )
     window = frames * CONV_STRIDE * hop
-    chunk = preprocessor.get("chunk_length")
-    if chunk is not None and int(chunk) * rate != window:
+    if "chunk_length" in preprocessor:
+        chunk = whole_number(preprocessor, "chunk_length", file)
+        if chunk * rate != window:
+            raise Refusal(
+                f"{where} contradicts itself: its feature extractor cuts {chunk} s, its encoder takes "
+                f"{window / rate:g} s ({frames} positions); make chunk_length and max_source_positions agree."
+            )
+    made = whole_number(preprocessor, "feature_size", file, mel_bins)
+    if made != mel_bins:
         raise Refusal(
-            f"{where} contradicts itself: its feature extractor cuts {chunk} s, its encoder takes {window / rate:g} s "
-            f"({frames} positions); make chunk_length and max_source_positions agree."
-        )
-    if int(preprocessor.get("feature_size", mel_bins)) != mel_bins:
-        raise Refusal(
-            f"{where} contradicts itself: its feature extractor makes {preprocessor['feature_size']} mel bins, "
+            f"{where} contradicts itself: its feature extractor makes {made} mel bins, "
             f"its encoder takes {mel_bins}; use the preprocessor_config.json that belongs to it."
         )
     return EncoderShape(layers, width, frames, CONV_STRIDE * hop, mel_bins, frames * CONV_STRIDE, rate)

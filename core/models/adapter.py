@@ -72,13 +72,19 @@ def _module(
     if layer >= shape.layers:
         raise Refusal(f"{path} adapts layer {layer}, its base has layers 0 to {shape.layers - 1}: wrong base?")
     inputs, outputs = encoder.target_sizes(target, shape.width, feed_forward)
-    (rank, a_in), (b_out, b_rank) = pair["A"], pair["B"]
-    if (a_in, b_out, b_rank) != (inputs, outputs, rank):
+    a, b = pair["A"], pair["B"]
+    rank = a[0] if a else 0
+    if rank == 0 or (a, b) != ((rank, inputs), (outputs, rank)):
         raise Refusal(
-            f"{path} does not fit its base: for {name} A is {rank} x {a_in} and B {b_out} x {b_rank}, the base's "
+            f"{path} does not fit its base: for {name} A is {by(a)} and B {by(b)}, the base's "
             f"projection is {outputs} x {inputs}; give the base it was trained on."
         )
     return LoraModule(layer, target, rank)
+
+
+def by(size: tuple[int, ...]) -> str:
+    """A tensor's size in words: `32 x 5`."""
+    return " x ".join(map(str, size)) or "a single number"
 
 
 def _check_complete(modules: list[LoraModule], config: Mapping[str, Any], shape: EncoderShape, path: Path) -> None:

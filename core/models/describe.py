@@ -11,6 +11,7 @@ from core import encoder
 from core.errors import Refusal
 from core.models import adapter as adapters
 from core.models import files
+from core.models.adapter import by
 from core.models.fingerprint import fingerprint
 from core.models.info import LoraModule, ModelFiles, ModelInfo, Role
 from core.models.registry import Entry, Refused, read_registry
@@ -59,7 +60,7 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
     config = files.read_json(base / "config.json")
     weights = files.weight_files(base, "model")
     preprocessor = base / "preprocessor_config.json"
-    shape = encoder.read_shape(config, files.read_json(preprocessor) if preprocessor.is_file() else {}, str(base))
+    shape = encoder.read_shape(config, files.read_json(preprocessor) if preprocessor.is_file() else {}, base)
     base_shapes = files.tensor_shapes(weights)
     if not any(encoder.encoder_tensor(name) for name in base_shapes):
         raise Refusal(f"{weights[0]} holds no Whisper encoder: give a whisper checkpoint as `base`.")
@@ -73,7 +74,7 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
         adapters.check_config(adapter_json, adapter_config)
         adapter_file = files.weight_files(directory, "adapter_model")[0]
         adapter_shapes = files.tensor_shapes((adapter_file,))
-        feed_forward = int(config["encoder_ffn_dim"])
+        feed_forward = encoder.whole_number(config, "encoder_ffn_dim", base / "config.json")
         lora = adapters.read_modules(adapter_shapes, adapter_json, shape, feed_forward, adapter_file)
     role = entry.role or _usual_role(entry)
     _check_role(role, entry)
@@ -83,7 +84,7 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
     # a head to be drawn is as wide as the adapter's own
     own_head = head_shapes or (adapter_shapes if any(map(encoder.head_tensor, adapter_shapes)) else Shapes())
     own_file = (head_files or (adapter_file or base,))[0]
-    classes = _check_head(own_head, shape.width, own_file) if own_head else len(entry.labels)
+    classes = _check_head(own_head, shape.layers, shape.width, own_file) if own_head else len(entry.labels)
     labels = _labels(entry, classes, head_config, config)
 
     base_print = fingerprint({"encoder": weights, "config": [base / "config.json"]}, index)
@@ -154,18 +155,23 @@ def _with_head(candidates: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(path for path in candidates if any(map(encoder.head_tensor, files.tensor_shapes((path,)))))
 
 
-def _check_head(shapes: Shapes, width: int, path: Path) -> int:
+def _check_head(shapes: Shapes, layers: int, width: int, path: Path) -> int:
     """Number of classes; refuses a head that lacks weights or does not fit the encoder."""
     head = {short: size for name, size in shapes.items() if (short := encoder.head_tensor(name))}
     for name in ("projector.weight", "projector.bias", "classifier.weight", "classifier.bias"):
         if name not in head:
             raise Refusal(f"{path} lacks {name}: save projector and classifier with their weights and biases.")
-    (inner, inputs), (classes, from_inner) = head["projector.weight"], head["classifier.weight"]
-    if inputs != width or inner != from_inner:
+    projector, classifier = head["projector.weight"], head["classifier.weight"]
+    inner, classes = (*projector, 0)[0], (*classifier, 0)[0]
+    expected = {"projector": ((inner, width), (inner,)), "classifier": ((classes, inner), (classes,))}
+    if any((head[f"{name}.weight"], head[f"{name}.bias"]) != sizes for name, sizes in expected.items()):
         raise Refusal(
-            f"The head in {path} does not fit: its projector is {inner} x {inputs} and its classifier {classes} x "
-            f"{from_inner}, the encoder's width is {width}; give the base it was trained on."
+            f"The head in {path} does not fit: its projector is {by(projector)} and its classifier {by(classifier)}, "
+            f"the encoder's width is {width}; give the base it was trained on, and a bias for every output."
         )
+    mixed = head.get(encoder.LAYER_WEIGHTS, (layers + 1,))
+    if mixed != (layers + 1,):
+        raise Refusal(f"The head in {path} weighs {by(mixed)} layers, its encoder has {layers} and its input.")
     return classes
 
 
@@ -177,7 +183,8 @@ def _labels(entry: Entry, classes: int, head: dict[str, Any], base: dict[str, An
             )
         return entry.labels
     for config in (head, base):
-        named = config.get("id2label") or {}
+        named = config.get("id2label")
+        named = named if isinstance(named, dict) else {}
         names = tuple(str(named.get(str(i), f"LABEL_{i}")) for i in range(classes))
         if len(named) == classes and names != tuple(f"LABEL_{i}" for i in range(classes)):
             return names

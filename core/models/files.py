@@ -1,5 +1,6 @@
 """From what a registry entry names to files on this disk: local directories, Trainer output, the Hub's cache."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -35,14 +36,15 @@ def _from_hub(repository: str, revision: str | None, *, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=_WANTED, local_files_only=True))
-    except LocalEntryNotFoundError:
-        if not download:
-            raise Refusal(
-                f"{repository} is not on this machine yet: fetch it once with `python -m core models --check`, "
-                "or give the path of a local copy."
-            ) from None
+    with contextlib.suppress(LocalEntryNotFoundError):
+        local = Path(snapshot_download(repository, revision=revision, allow_patterns=_WANTED, local_files_only=True))
+        if any(local.glob("*.safetensors")):  # a snapshot may hold what somebody else needed, a tokenizer say
+            return local
+    if not download:
+        raise Refusal(
+            f"{repository} is not on this machine yet: fetch it once with `python -m core models --check`, "
+            "or give the path of a local copy."
+        )
     try:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=_WANTED))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -90,7 +92,9 @@ def weight_files(directory: Path, stem: str) -> tuple[Path, ...]:
         return (single,)
     index = directory / f"{stem}.safetensors.index.json"
     if index.is_file():
-        shards = tuple(directory / name for name in sorted(set(read_json(index).get("weight_map", {}).values())))
+        names = read_json(index).get("weight_map")
+        names = sorted({str(name) for name in names.values()}) if isinstance(names, dict) else []
+        shards = tuple(directory / name for name in names)
         for shard in shards:
             if not shard.is_file():
                 raise Refusal(f"{shard} is missing though {index.name} lists it: copy or download it again.")

@@ -63,6 +63,8 @@ def read_registry(path: Path) -> tuple[list[Entry], list[Refused]]:
     refused: list[Refused] = []
     for number, table in enumerate(tables, start=1):
         try:
+            if not isinstance(table, dict):
+                raise Refusal("it is no table: write [[model]], and `name = …` and `base = …` below it.")
             entry = _entry(table, path.resolve().parent)
             if entry.name in {other.name for other in entries}:
                 raise Refusal("another model before it has the same name: give each its own.")
@@ -90,7 +92,7 @@ def _entry(table: dict[str, Any], directory: Path) -> Entry:
         raise Refusal(f"`role` is {role!r}; it can be {', '.join(Role)}.")
     plain = {key: table[key] for key in ("revision", "adapter", "head", "group", "synthetic") if key in table}
     return Entry(
-        name=table["name"],
+        name=table["name"].strip(),
         base=table["base"],
         directory=directory,
         role=Role(role) if role else None,
