@@ -47,6 +47,22 @@ def small_config(layers: int = 5, width: int = 48, seconds: int = 2, **more: obj
     return WhisperConfig(**(SPECIAL_TOKENS | settings | more))
 
 
+def base_config(**more: object) -> WhisperConfig:
+    """whisper-base's encoder (the decoder, which LoRAscope never reads, is kept small)."""
+    settings = {
+        "d_model": 512,
+        "encoder_layers": 6,
+        "encoder_attention_heads": 8,
+        "encoder_ffn_dim": 2048,
+        "decoder_layers": 1,
+        "decoder_attention_heads": 8,
+        "decoder_ffn_dim": 64,
+        "vocab_size": 64,
+        "num_labels": len(LABELS),
+    }
+    return WhisperConfig(**(SPECIAL_TOKENS | settings | more))
+
+
 def _shake(model: torch.nn.Module, seed: int) -> None:
     """Random biases and norms too: zeros and ones would hide mistakes."""
     draw = torch.Generator().manual_seed(seed)
@@ -108,7 +124,7 @@ def save_adapter(
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.2)
+                parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.1)
     adapted.save_pretrained(directory)
     return directory
 

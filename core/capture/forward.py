@@ -24,7 +24,7 @@ class Captured:
     lora: dict[str, np.ndarray]
 
 
-def features(model: LoadedModel, clips: list[Float32[np.ndarray, " n"]]) -> Tensor:
+def features(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]]) -> Tensor:
     """Log-mel features (clips x mel x frames) on the model's device; clips must fit the model's window."""
     window = model.info.shape.window_samples
     too_long = next((clip.size for clip in clips if clip.size > window), None)
@@ -35,7 +35,7 @@ def features(model: LoadedModel, clips: list[Float32[np.ndarray, " n"]]) -> Tens
     return made.input_features.to(weight.device, weight.dtype)
 
 
-def capture(model: LoadedModel, clips: list[Float32[np.ndarray, " n"]], *, lora: bool = False) -> list[Captured]:
+def capture(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]], *, lora: bool = False) -> list[Captured]:
     """Records of a batch of clips (16 kHz mono, at most a window long) under one model."""
     per_frame = model.info.shape.samples_per_frame
     audio_frames = [max(1, -(-clip.size // per_frame)) for clip in clips]

@@ -1,0 +1,1 @@
+"""Measurements that compare: each prints what it compared, in one run, with medians."""

@@ -1,0 +1,223 @@
+"""The engine's promises to whoever waits, with a made-up backend: order, sharing, cancelling, deaths."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.corpora.clip import Clip
+from core.engine.backend import Batch, WorkerDied, WorkerUnusable
+from core.engine.interface import Job, JobState, Pass, Priority
+from core.engine.local import LocalEngine
+from core.engine.queue import MAX_DEATHS
+from core.errors import Refusal
+from core.models.info import ModelInfo
+from core.store.key import Precision
+from core.store.store import Store
+from tests.analyses.fabricate import make_model
+
+PRECISION = Precision()
+
+
+class Recorder:
+    """A backend that notes its batches, waits at a gate, and does what `act` says with each pass."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.batches: list[list[str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.act: Callable[[Pass], str | None] = lambda task: None
+        self.broken: str | None = None
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def check(self, model: ModelInfo) -> str | None:
+        return self.broken
+
+    def run(self, batch: Batch) -> Sequence[str | None]:
+        if self.broken:
+            raise WorkerUnusable(self.broken)
+        self.batches.append([f"{task.model.name}/{task.clip.name}" for task in batch.passes])
+        self.entered.set()
+        assert self.gate.wait(10)
+        reasons = []
+        for task in batch.passes:
+            reason = self.act(task)
+            if reason is None:
+                for key in task.keys(PRECISION):
+                    self.store.write(key, {"x": np.zeros(1)})
+            reasons.append(reason)
+        return reasons
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Recorder:
+    return Recorder(Store(tmp_path / "cache", 1.0))
+
+
+def _samples(clip: Clip) -> np.ndarray:
+    if clip.name == "gone":
+        raise Refusal("gone is gone")
+    if clip.name == "odd":
+        raise OSError("disk on fire")
+    return np.zeros(clip.n_samples, dtype=np.float32)
+
+
+@pytest.fixture
+def engine(backend: Recorder) -> LocalEngine:
+    return LocalEngine(backend, backend.store, _samples, PRECISION, device="cpu", batch_size=2)
+
+
+def _clips(n: int, prefix: str = "c") -> list[Clip]:
+    return [Clip(f"{prefix}{i}".ljust(64, "0"), f"{prefix}{i}", 1600) for i in range(n)]
+
+
+def _done(job: Job) -> None:
+    assert job.wait(10), f"{job.done} of {job.total}"
+
+
+A, B = make_model("A"), make_model("B")
+
+
+def test_a_job_computes_each_pass_once_and_the_next_one_finds_them(engine: LocalEngine, backend: Recorder) -> None:
+    passes = [Pass(A, clip) for clip in _clips(5)]
+    first = engine.submit(passes, title="first")
+    _done(first)
+    assert (first.hits, first.computed, first.state) == (0, 5, JobState.DONE)
+    assert [len(batch) for batch in backend.batches] == [2, 2, 1]
+    second = engine.submit(passes, title="second")
+    assert (second.hits, second.computed, second.active) == (5, 0, False)
+    assert len(backend.batches) == 3
+
+
+def test_a_batch_holds_one_model(engine: LocalEngine, backend: Recorder) -> None:
+    job = engine.submit([Pass(model, clip) for clip in _clips(3) for model in (A, B)], title="both")
+    _done(job)
+    assert all(len({name.split("/")[0] for name in batch}) == 1 for batch in backend.batches)
+
+
+def test_two_people_asking_for_the_same_make_it_once(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    passes = [Pass(A, clip) for clip in _clips(4)]
+    first, second = engine.submit(passes, title="1"), engine.submit(passes, title="2")
+    backend.gate.set()
+    _done(first)
+    _done(second)
+    assert first.computed == second.computed == 4
+    assert sum(map(len, backend.batches)) == 4
+
+
+def test_what_a_person_waits_for_goes_before_corpus_jobs(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    corpus = engine.submit([Pass(A, clip) for clip in _clips(6)], title="corpus")
+    assert backend.entered.wait(5)
+    person = engine.submit([Pass(A, clip) for clip in _clips(1, "p")], title="me", priority=Priority.PERSON)
+    backend.gate.set()
+    _done(person)
+    _done(corpus)
+    assert backend.batches[1] == ["A/p0"]
+
+
+def test_a_corpus_pass_that_a_person_asks_for_moves_up(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    clips = _clips(6)
+    corpus = engine.submit([Pass(A, clip) for clip in clips], title="corpus")
+    assert backend.entered.wait(5)
+    person = engine.submit([Pass(A, clips[5])], title="me", priority=Priority.PERSON)
+    backend.gate.set()
+    _done(person)
+    _done(corpus)
+    assert backend.batches[1] == ["A/c5"]
+
+
+def test_cancelling_keeps_what_is_done_and_what_others_want(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    clips = _clips(6)
+    doomed = engine.submit([Pass(A, clip) for clip in clips], title="doomed")
+    kept = engine.submit([Pass(A, clips[4])], title="kept")
+    assert backend.entered.wait(5)
+    engine.cancel(doomed)
+    assert (doomed.state, doomed.active) == (JobState.CANCELLED, False)
+    backend.gate.set()
+    _done(kept)
+    time.sleep(0.1)
+    assert backend.batches == [["A/c0", "A/c1"], ["A/c4"]]
+    again = engine.submit([Pass(A, clip) for clip in clips], title="again")
+    assert again.hits == 3
+    _done(again)
+
+
+def test_a_failure_has_its_reason_and_harms_no_other(engine: LocalEngine, backend: Recorder) -> None:
+    backend.act = lambda task: "it is cursed" if task.clip.name == "c1" else None
+    job = engine.submit([Pass(A, clip) for clip in _clips(3)], title="job")
+    _done(job)
+    assert [(f.model, f.clip.name, f.reason) for f in job.failures] == [("A", "c1", "it is cursed")]
+    assert job.computed == 2
+
+
+def test_a_clip_that_can_not_be_read_fails_alone(engine: LocalEngine) -> None:
+    clips = [*_clips(1), Clip("g" * 64, "gone", 1600), Clip("o" * 64, "odd", 1600)]
+    job = engine.submit([Pass(A, clip) for clip in clips], title="job")
+    _done(job)
+    reasons = {failure.clip.name: failure.reason for failure in job.failures}
+    assert reasons["gone"] == "gone is gone"
+    assert "disk on fire" in reasons["odd"]
+    assert job.computed == 1
+
+
+def test_a_window_beyond_the_end_is_refused(engine: LocalEngine) -> None:
+    job = engine.submit([Pass(A, _clips(1)[0], window_start=99_999)], title="job")
+    _done(job)
+    assert "move the window" in job.failures[0].reason
+
+
+def test_a_dead_worker_is_tried_again_and_what_it_wrote_counts(engine: LocalEngine, backend: Recorder) -> None:
+    deaths = iter([True])
+
+    def act(task: Pass) -> str | None:
+        if task.clip.name == "c1" and next(deaths, False):
+            raise WorkerDied
+        return None
+
+    backend.act = act
+    job = engine.submit([Pass(A, clip) for clip in _clips(4)], title="job")
+    _done(job)
+    assert job.computed == 4 and not job.failures
+    assert sum(batch.count("A/c0") for batch in backend.batches) == 1  # written before the death
+    assert engine.status().restarts == 1
+
+
+def test_a_pass_that_keeps_killing_the_worker_is_given_up_alone(engine: LocalEngine, backend: Recorder) -> None:
+    def act(task: Pass) -> str | None:
+        if task.clip.name == "c0":
+            raise WorkerDied
+        return None
+
+    backend.act = act
+    job = engine.submit([Pass(A, clip) for clip in _clips(4)], title="job")
+    _done(job)
+    assert [failure.clip.name for failure in job.failures] == ["c0"]
+    assert f"died {MAX_DEATHS} times" in job.failures[0].reason
+    assert job.computed == 3
+
+
+def test_a_worker_that_can_not_start_fails_the_job_with_its_reason(engine: LocalEngine, backend: Recorder) -> None:
+    backend.broken = "no torch here"
+    job = engine.submit([Pass(A, clip) for clip in _clips(3)], title="job")
+    _done(job)
+    assert {failure.reason for failure in job.failures} == {"no torch here"}
+
+
+def test_time_left_comes_from_the_jobs_own_pace() -> None:
+    job = Job("x", 10)
+    assert job.seconds_left is None
+    job.hits, job.computed = 4, 2
+    job.started -= 2.0
+    assert job.seconds_left == pytest.approx(4.0, rel=0.1)  # 4 passes left at a second each
