@@ -39,7 +39,8 @@ reads = tuple(
 )
 charts = ClipCharts(selection, chosen, reads)
 
-st.markdown("  \n".join(answer(charts.ready, selection.reference.name, chosen.clip.label)) or say_progress(reads))
+with st.container(key="answer"):
+    st.markdown("  \n".join(answer(charts.ready, selection.reference.name, chosen.clip.label)) or say_progress(reads))
 say_failures(reads)
 charts.lens()
 

@@ -16,6 +16,7 @@ from core.ui.selection import default_models
 from core.ui.status import engine_line, size
 
 _LOOKS = 4
+_GO = ":material/arrow_forward:"
 _ROLE_HELP = "frozen: only the head was trained; lora: low-rank updates too; full: all weights; untrained: a control."
 
 
@@ -42,8 +43,8 @@ def first_look(known: Models) -> None:
         with st.container(horizontal=True, gap="medium"):
             st.markdown("Or another one:")
             for clip in clips[1:]:
-                st.page_link(CLIP, label=_what(clip), query_params=_address(names, clip))
-            st.page_link(CLIP, label="your own voice")
+                st.page_link(CLIP, label=_what(clip), icon=_GO, query_params=_address(names, clip))
+            st.page_link(CLIP, label="your own voice", icon=_GO)
 
 
 def _different(listed: Sequence[Listed]) -> list[Listed]:
@@ -82,15 +83,14 @@ def _model_row(model: ModelInfo) -> dict[str, object]:
     return {
         "model": model.name,
         "role": model.role.value,
-        "rank": model.rank,
-        "adapted": ", ".join(sorted({module.target for module in model.lora})) or None,
+        "rank": "–" if model.rank is None else str(model.rank),
+        "adapted": ", ".join(sorted({module.target for module in model.lora})) or "–",
         "layers": model.shape.layers,
-        "width": model.shape.width,
         "parameters": _count(model.parameters),
         "window": f"{number(model.shape.window_samples / model.shape.sampling_rate)} s",
         "classes": ", ".join(model.labels),
         "group": model.group,
-        "synthetic": "synthetic demo" if model.synthetic else None,
+        "trained on": "synthetic demo" if model.synthetic else "–",
     }
 
 

@@ -1,5 +1,7 @@
 """The start of every page: page settings, style, sidebar. A page works when it is the first to be opened."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.errors import Refusal
@@ -7,10 +9,12 @@ from core.models.describe import Models
 from core.ui import context, sidebar, style, viewport
 from core.ui.selection import Selection
 
+_ICON = Path(__file__).with_name("icon.png")  # a Material icon as page icon would be fetched from Google
+
 
 def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
     """Set the page up and draw its sidebar. Ends the page with a sentence where there is no usable registry."""
-    st.set_page_config(page_title=f"{title} · LoRAscope", page_icon=":material/graphic_eq:", layout="wide")
+    st.set_page_config(page_title=f"{title} · LoRAscope", page_icon=str(_ICON), layout="wide")
     st.html(style.CSS)
     viewport.watch()
     with st.sidebar:

@@ -76,9 +76,11 @@ def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | No
 
 
 def _choose_source() -> str:
+    options = [DEMO, UPLOADS]
+    asked = st.session_state.get(Key.SOURCE) or st.query_params.get(Key.SOURCE)
     source = st.selectbox(
         "Clips from",
-        [DEMO, UPLOADS],
+        options if asked in (None, *options) else [*options, asked],
         key=Key.SOURCE,
         bind="query-params",
         help=_SOURCE_HELP,

@@ -8,9 +8,20 @@ CSS = """<style>
 [class*="st-key-quiet_"] button p { font-size: 0.8125rem; }
 /* Plotly's own buttons are only pressed by ours (core/ui/image.py) */
 .modebar-container { display: none; }
+/* three variants on one line of the sidebar */
+[data-testid="stSidebar"] [data-testid="stButtonGroup"] button { padding: 0 0.25rem; min-height: 2rem; }
+[data-testid="stSidebar"] [data-testid="stButtonGroup"] button p { font-size: 0.8125rem; }
+[data-testid="stSidebar"] [data-testid="stSidebarHeader"] { padding-bottom: 0; height: 3rem; }
+/* uploader as high as the recorder beside it */
+.st-key-clip_upload section:has([data-testid="stFileUploaderDropzoneInstructions"]) {
+  flex-direction: row; align-items: center; min-height: 4.25rem; padding: 0.5rem 0.75rem;
+}
+/* room for the answer, so that the chart stays where it is when it comes */
+.st-key-answer { min-height: 4.75rem; }
 .st-key-viewport { position: absolute; }
 [data-testid="stMainBlockContainer"] { max-width: 1500px; padding-top: 3.25rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+  .st-key-answer { min-height: 9.5rem; }
 }
 </style>"""

@@ -1,5 +1,6 @@
 """The clip over time: waveform, log-mel spectrogram and each model's per-frame lens on one time axis."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -225,8 +226,8 @@ def _add_legend(fig: go.Figure, looks: Mapping[str, Style]) -> None:
 def _color_bars(fig: go.Figure, track: AudioTrack, plot: int, show: str) -> None:
     """Level and probability scales side by side below the time axis."""
     below = (AXIS + 2) / plot
-    low = 10 * np.floor(np.nanmin(track.mel_db) / 10)
-    high = max(low + 10, 10 * np.ceil(np.nanmax(track.mel_db) / 10))
+    low = 10 * math.floor(np.nanmin(track.mel_db) / 10)
+    high = max(low + 10, 10 * math.ceil(np.nanmax(track.mel_db) / 10))
     level = color_bar("level (dB)", below=below, ticks=(low, (low + high) / 2, high), share=0.46)
     fig.layout.coloraxis2 = {"colorscale": LEVEL_SCALE, "cmin": low, "cmax": high, "colorbar": level}
     if show != "argmax":

@@ -1,0 +1,105 @@
+"""The app without a browser, over an engine that invents records at once instead of running models."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core import paths
+from core.engine.backend import Batch
+from core.engine.interface import Job
+from core.engine.local import LocalEngine
+from core.settings import settings
+from core.store.key import Precision
+from core.store.store import Store
+from core.ui import context
+from tests.analyses.fabricate import make_record
+
+TIMEOUT_S = 60
+
+
+@dataclass
+class Inventor:
+    """A backend that writes random records; `refuse` maps a model's name to the reason it fails with."""
+
+    store: Store
+    refuse: dict[str, str] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+
+    def run(self, batch: Batch) -> list[str | None]:
+        reasons: list[str | None] = []
+        for task in batch.passes:
+            self.seen.append(task.model.name)
+            reason = self.refuse.get(task.model.name)
+            if reason is None:
+                record = make_record(task.model, np.random.default_rng(len(self.seen)))
+                self.store.write(task.keys(Precision())[0], record.to_arrays())
+            reasons.append(reason)
+        return reasons
+
+    def check(self, model: object) -> None: ...
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Dashboard:
+    """The app under test and the engine behind it."""
+
+    inventor: Inventor
+    engine: LocalEngine
+
+    def open(self, page: str = "", **address: str | list[str]) -> AppTest:
+        """A fresh session that begins at `page` (as `pages/1_Clip.py`; none for the overview)."""
+        app = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=TIMEOUT_S)
+        if page:
+            app.switch_page(page)
+        for key, value in address.items():
+            app.query_params[key] = value
+        return app.run()
+
+    def settle(self, app: AppTest) -> AppTest:
+        """Wait for what the page asked for, as its polling would, and run it again."""
+        for job in self.engine.jobs():
+            assert isinstance(job, Job)
+            assert job.wait(TIMEOUT_S)
+        return app.run()
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
+    monkeypatch.setenv("LORASCOPE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("LORASCOPE_REGISTRY", str(registry))
+    _forget()
+    inventor = Inventor(context.store())
+    engine = LocalEngine(inventor, context.store(), context.reader(), Precision(), device="cpu", batch_size=4)
+    monkeypatch.setattr(context, "local_engine", lambda *_: engine)
+    yield Dashboard(inventor, engine)
+    engine.close()
+    _forget()
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def chart(app: AppTest, key: str) -> dict:
+    """The Plotly figure with this key."""
+    found = [one for one in app.get("plotly_chart") if one.proto.id.endswith(f"-{key}")]
+    assert found, f"no chart {key}; there are {[one.proto.id for one in app.get('plotly_chart')]}"
+    return json.loads(found[0].proto.spec)
+
+
+def words(app: AppTest) -> str:
+    """Everything the page says in text."""
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error)
+    return "\n".join(element.value for kind in kinds for element in kind)
