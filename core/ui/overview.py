@@ -11,6 +11,7 @@ from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.settings import settings
 from core.ui import context
+from core.ui.keys import Key
 from core.ui.links import CLIP, Parameters
 from core.ui.selection import default_models
 from core.ui.status import engine_line, size
@@ -36,15 +37,20 @@ def first_look(known: Models) -> None:
             f"**A first look.** One clip, {len(names)} models, every layer: what would each model answer "
             "if it had to decide at that depth?"
         )
-        if st.button(
-            "Look into a clip, layer by layer", type="primary", icon=":material/graphic_eq:", key="first_look"
-        ):
-            st.switch_page(CLIP, query_params=_address(names, clips[0]))
+        look = "Look into a clip, layer by layer"
+        icon = ":material/graphic_eq:"
+        if st.button(look, type="primary", icon=icon, key="first_look", on_click=_take, args=(names, clips[0])):
+            st.switch_page(CLIP, query_params={Key.CLIP.value: clips[0].name})  # the others are bound to widgets here
         with st.container(horizontal=True, gap="medium"):
             st.markdown("Or another one:")
             for clip in clips[1:]:
                 st.page_link(CLIP, label=_what(clip), icon=_GO, query_params=_address(names, clip))
             st.page_link(CLIP, label="your own voice", icon=_GO)
+
+
+def _take(names: list[str], clip: Listed) -> None:
+    """Choose a demo clip and these models, as the sidebar would."""
+    st.session_state.update({Key.MODELS: names, Key.SOURCE: DEMO, Key.CLIP: clip.name})
 
 
 def _different(listed: Sequence[Listed]) -> list[Listed]:
