@@ -16,12 +16,17 @@ from core.engine.build import local_engine, worker_config
 from core.engine.interface import Job, Pass
 from core.engine.local import LocalEngine
 from core.engine.process import WorkerProcess
-from core.models.info import ModelInfo
+from core.models.describe import Models, describe_registry
 from core.settings import Settings, read_settings
+from core.store.index import Index
 from core.store.store import Store
-from tests.capture.conftest import zoo  # noqa: F401  # the fixture
 
 CLIPS = 20
+
+
+@pytest.fixture
+def models(registry: Path, tmp_path: Path) -> Models:
+    return describe_registry(registry, Index(tmp_path / "index.sqlite"))
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def engine(settings: Settings, worker: WorkerProcess) -> Iterator[LocalEngine]:
 
 
 def _clips() -> list[Clip]:
-    return [Clip(f"{i:064d}", str(i), 24_000) for i in range(CLIPS)]
+    return [Clip(f"{i:064d}", str(i), 16_000) for i in range(CLIPS)]
 
 
 def _until(job: Job, done: int) -> None:
@@ -66,9 +71,9 @@ def test_kill_nine_in_the_middle_of_twenty_clips(
     engine: LocalEngine,
     worker: WorkerProcess,
     settings: Settings,
-    zoo,  # noqa: F811
+    models: Models,
 ) -> None:
-    model: ModelInfo = zoo.models.named("qv")
+    model = models.named("LoRA")
     job = engine.submit([Pass(model, clip) for clip in _clips()], title="twenty")
     _until(job, 5)
     before, victim = _written(settings), worker.pid
@@ -86,9 +91,9 @@ def test_kill_nine_in_the_middle_of_twenty_clips(
 def test_a_worker_killed_while_idle_is_replaced(
     engine: LocalEngine,
     worker: WorkerProcess,
-    zoo,  # noqa: F811
+    models: Models,
 ) -> None:
-    model = zoo.models.named("frozen")
+    model = models.named("Frozen")
     clips = _clips()
     assert engine.submit([Pass(model, clips[0])], title="one").wait(120)
     assert worker.pid is not None
@@ -99,10 +104,10 @@ def test_a_worker_killed_while_idle_is_replaced(
     assert (job.computed, job.failures) == (1, [])
 
 
-def test_a_refused_model_leaves_the_others_usable(engine: LocalEngine, zoo, tmp_path: Path) -> None:  # noqa: F811
+def test_a_refused_model_leaves_the_others_usable(engine: LocalEngine, models: Models, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    model = zoo.models.named("qv")
+    model = models.named("LoRA")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\0" * 64)
     bad = replace(model, name="bad", fingerprint="f" * 64, files=replace(model.files, head=(broken,)))
@@ -139,10 +144,10 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, zoo) -> None:  # noqa: F811
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, models: Models) -> None:
     settings = read_settings(cache_dir=tmp_path / "cache", device="cuda:7")
     engine = local_engine(settings, Store(settings.cache_dir, 1.0), lambda clip: np.zeros(1600, dtype=np.float32))
-    job = engine.submit([Pass(zoo.models.named("frozen"), _clips()[0])], title="gpu")
+    job = engine.submit([Pass(models.named("Frozen"), _clips()[0])], title="gpu")
     assert job.wait(120)
     assert "LORASCOPE_DEVICE=cpu" in job.failures[0].reason
     engine.close()
