@@ -73,7 +73,7 @@ def whole_number(data: Mapping[str, Any], name: str, file: Path, default: int | 
     """A count that a config file gives; refused with the file's name where it is missing or none."""
     value = data.get(name, default)
     try:
-        number = int(value)  # type: ignore[arg-type]
+        number = int(value)
     except (TypeError, ValueError):
         number = 0
     if number < 1:

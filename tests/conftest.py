@@ -1,24 +1,27 @@
 """What several folders of tests share: one shelf of random checkpoints, and clips to run them on."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
+import beartype  # noqa: F401  # before nnsight, whose `object.save` keeps it from being imported
 import numpy as np
 import pytest
 import soundfile
 
-from tests.checkpoints import (
-    LABELS,
-    classifier_over,
-    save_adapter,
-    save_base,
-    save_extractor,
-    save_head,
-    small_config,
-    write_registry,
-)
-
+LABELS = ("anger", "happiness", "neutral", "sadness")
 SIX_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: on tiny models, others only wait for each other, ten times longer on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +30,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Windows are 1 s long. Copy what you want to break.
     """
+    # tests that need no checkpoints need no torch either
+    from tests.checkpoints import classifier_over, save_adapter, save_base, save_extractor, save_head, small_config
+
     root = tmp_path_factory.mktemp("shelf")
     config = small_config(layers=3, width=32, seconds=1)
     base = save_base(root / "base", config)
@@ -41,6 +47,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def registry(shelf: Path) -> Path:
     """A registry of four models on the shelf, one of each kind."""
+    from tests.checkpoints import write_registry
+
     over_base = {"base": "base", "group": "tiny"}
     return write_registry(
         shelf / "models.toml",

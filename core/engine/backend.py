@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Batch:
     samples: tuple[np.ndarray, ...]
 
 
+@runtime_checkable  # the tests check argument types
 class Backend(Protocol):
     """Runs batches one after the other and writes their records to the store."""
 

@@ -17,7 +17,8 @@ def worker_config(settings: Settings) -> WorkerConfig:
     """What the settings mean for a worker."""
     dtype = choose_precision(settings).dtype
     device = choose_device(settings.device)
-    return WorkerConfig(device, dtype, settings.threads, settings.cache_dir, settings.cache_max_gb)
+    # absolute: the worker runs in the repository, wherever its owner was started
+    return WorkerConfig(device, dtype, settings.threads, settings.cache_dir.absolute(), settings.cache_max_gb)
 
 
 def local_engine(

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.corpora.clip import Clip
 from core.models.info import ModelInfo
@@ -117,6 +117,7 @@ class EngineStatus:
     restarts: int = 0
 
 
+@runtime_checkable  # the tests check argument types
 class Engine(Protocol):
     """Submit passes, watch jobs. Never blocks the caller on a model."""
 

@@ -45,6 +45,8 @@ class Runner:
             self._loader.get(model)
         except Refusal as error:
             return str(error)
+        except Exception as error:
+            return _our_failure(error)
         return None
 
     def run(self, batch: Batch) -> Sequence[str | None]:
@@ -59,8 +61,7 @@ class Runner:
         except Refusal as error:
             outcomes = [str(error)] * len(todo)
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            outcomes = [f"LoRAscope failed ({type(error).__name__}: {error}); its log has the details."] * len(todo)
+            outcomes = [_our_failure(error)] * len(todo)
         for i, outcome in zip(todo, outcomes, strict=True):
             reasons[i] = outcome
         return reasons
@@ -93,3 +94,9 @@ class Runner:
         except OSError as error:
             return f"the cache at {self._store.directory} can't be written ({error.strerror}): free some space there."
         return None
+
+
+def _our_failure(error: Exception) -> str:
+    """The sentence for what is no fault of the request; the traceback goes to the worker's log."""
+    traceback.print_exc(file=sys.stderr)
+    return f"LoRAscope failed ({type(error).__name__}: {error}); its log has the details."

@@ -80,10 +80,14 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
     _check_role(role, entry)
 
     head_files, head_config = _find_head(entry, role, adapter_file, weights, download)
+    own_file = (head_files or (adapter_file or base,))[0]
     head_shapes = files.tensor_shapes(head_files)
+    if head_files and config.get("use_weighted_layer_sum") and encoder.LAYER_WEIGHTS not in head_shapes:
+        # PEFT saves no layer weights: they stay the base's, whose own head goes first and is replaced by what follows
+        head_files = (*(path for path in weights if encoder.LAYER_WEIGHTS in files.tensor_shapes((path,))), *head_files)
+        head_shapes = files.tensor_shapes(head_files)
     # a head to be drawn is as wide as the adapter's own
     own_head = head_shapes or (adapter_shapes if any(map(encoder.head_tensor, adapter_shapes)) else Shapes())
-    own_file = (head_files or (adapter_file or base,))[0]
     classes = _check_head(own_head, shape.layers, shape.width, own_file) if own_head else len(entry.labels)
     labels = _labels(entry, classes, head_config, config)
 
@@ -199,8 +203,8 @@ def _parameters(base: Shapes, lora: tuple[LoraModule, ...], adapter: Shapes, hea
     """Weights of encoder, LoRA and head."""
     in_encoder = sum(math.prod(size) for name, size in base.items() if encoder.encoder_tensor(name))
     in_lora = sum(math.prod(size) for name, size in adapter.items() if encoder.lora_tensor(name)) if lora else 0
-    in_head = sum(math.prod(size) for name, size in head.items() if encoder.head_tensor(name))
-    return in_encoder + in_lora + in_head
+    in_head = {short: math.prod(size) for name, size in head.items() if (short := encoder.head_tensor(name))}
+    return in_encoder + in_lora + sum(in_head.values())
 
 
 def default_reference(models: Sequence[ModelInfo], wanted: str | None = None) -> str:

@@ -117,5 +117,10 @@ def tensor_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:
             with safe_open(path, framework="numpy") as file:
                 shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise Refusal(f"{path} is not a whole safetensors file ({error}): copy or download it again.") from error
+            raise not_whole(path, error) from error
     return shapes
+
+
+def not_whole(path: Path, error: Exception) -> Refusal:
+    """The refusal of a weight file that can't be read."""
+    return Refusal(f"{path} is not a whole safetensors file ({error}): copy or download it again.")

@@ -11,13 +11,14 @@ import nnsight
 import torch
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from core import encoder as names
 from core.errors import Refusal
+from core.models.files import not_whole
 from core.models.head import Head, build_head
 from core.models.info import ModelInfo, Role
 
@@ -102,9 +103,14 @@ class Loader:
 
 def load_base(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> LoadedBase:
     """The encoder of a base checkpoint, decoder left on disk; every tensor must be there and fit."""
-    config = WhisperConfig.from_dict(json.loads(info.files.config.read_text(encoding="utf-8")))
-    with torch.device("meta"):
-        encoder = WhisperEncoder(config)
+    try:
+        config = WhisperConfig.from_dict(json.loads(info.files.config.read_text(encoding="utf-8")))
+        with torch.device("meta"):
+            encoder = WhisperEncoder(config)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise Refusal(
+            f"{info.files.config} describes no encoder ({_line(error)}): copy or download it again."
+        ) from error
     stride = encoder.conv1.stride[0] * encoder.conv2.stride[0]
     if stride * info.shape.frames != info.shape.mel_frames:
         raise Refusal(f"{info.files.config} needs a convolution stride of {stride}, which this version can't read.")
@@ -185,7 +191,10 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
         raise ValueError(f"{info.name} has LoRA modules but no adapter files")
     # Every key is checked before the shared base is touched, so a refused adapter leaves the other models as they are.
     tensors = _read((info.files.adapter,), lambda name: name if names.lora_tensor(name) else None)
-    config = LoraConfig.from_pretrained(str(info.files.adapter_config.parent))
+    try:
+        config = LoraConfig.from_pretrained(str(info.files.adapter_config.parent))
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise Refusal(f"{info.files.adapter_config} is refused by PEFT: {_line(error)}") from error
     config.inference_mode = True
     config.modules_to_save = None  # heads are kept apart: every model has its own
     _check_targets(info, config, base)
@@ -208,6 +217,7 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
 def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> None:
     """PEFT's own matching of targets against what the file holds; missing or unexpected keys are an error here."""
     from peft.tuners.tuners_utils import check_target_module_exists
+    from peft.utils.other import get_pattern_key
 
     wanted = set()
     for layer in range(info.shape.layers):
@@ -224,6 +234,15 @@ def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> Non
         raise Refusal(
             f"{info.files.adapter} lacks the weights of {missing[0]}{_more(missing)}, which its config adapts."
         )
+    ranks = config.rank_pattern or {}
+    for module in info.lora:
+        path = names.module_path(module.layer, module.target)
+        rank = ranks.get(get_pattern_key(list(ranks), path), config.r)
+        if rank != module.rank:
+            raise Refusal(
+                f"{info.files.adapter} holds rank {module.rank} for {path}, its config says rank {rank}: "
+                "give the adapter_config.json that was saved with it."
+            )
 
 
 def _peft_name(name: str) -> str:
@@ -239,18 +258,22 @@ def _read(paths: tuple[Path, ...], rename: Callable[[str], str | None]) -> dict[
     """Tensors whose names `rename` knows, as they are on disk (CPU); refuses NaN and Inf."""
     tensors: dict[str, Tensor] = {}
     for path in paths:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  # not a dict
-                short = rename(name)
-                if short is None:
-                    continue
-                tensor = file.get_tensor(name)
-                if not torch.isfinite(tensor).all():
-                    raise Refusal(
-                        f"{path} holds NaN or Inf in {name}: training diverged there; give a sound checkpoint."
-                    )
-                tensors[short] = tensor
+        try:
+            with safe_open(path, framework="pt") as file:
+                wanted = {name: short for name in file.keys() if (short := rename(name)) is not None}  # noqa: SIM118
+                found = {name: file.get_tensor(name) for name in wanted}
+        except (SafetensorError, OSError) as error:  # it was whole when the registry was read
+            raise not_whole(path, error) from error
+        for name, tensor in found.items():
+            if not torch.isfinite(tensor).all():
+                raise Refusal(f"{path} holds NaN or Inf in {name}: training diverged there; give a sound checkpoint.")
+            tensors[wanted[name]] = tensor
     return tensors
+
+
+def _line(error: Exception) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).split())
 
 
 def _more(items: list[str]) -> str:
