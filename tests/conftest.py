@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-import beartype  # noqa: F401  # before nnsight, whose `object.save` keeps it from being imported
 import numpy as np
 import pytest
 import soundfile
@@ -67,7 +66,8 @@ def save_sound(path: Path, seconds: float, seed: int, rate: int = 16_000) -> Pat
     time = np.arange(round(seconds * rate)) / rate
     tone = 0.3 * np.sin(2 * np.pi * (120 + 45 * seed) * time) + 0.05 * draw.standard_normal(time.size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone, rate, format="WAV", subtype="PCM_16")
+    with path.open("wb") as file:
+        soundfile.write(file, tone, rate, format="WAV", subtype="PCM_16")
     return path
 
 

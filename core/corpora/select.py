@@ -13,7 +13,7 @@ from core.emotions import canonical
 from core.errors import Refusal
 from core.store.index import Index
 
-FIELDS = ("emotion", "speaker", "session", "dialog")
+FIELDS = ("name", "emotion", "speaker", "session", "dialog")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def _balanced(clips: list[Listed], per_class: int, seed: int) -> list[Listed]:
         raise Refusal("A balanced sample needs labels, and some of these clips have none: leave --balanced out.")
     draw = np.random.default_rng(seed)
     taken: set[int] = set()
+    by_name = sorted(range(len(clips)), key=lambda i: clips[i].name)  # so that the listing's order does not matter
     for label in sorted({canonical(clip.label or "") for clip in clips}):
-        members = [i for i, clip in enumerate(clips) if canonical(clip.label or "") == label]
+        members = [i for i in by_name if canonical(clips[i].label or "") == label]
         taken |= set(draw.permutation(members)[:per_class].tolist())
     return [clip for i, clip in enumerate(clips) if i in taken]
 

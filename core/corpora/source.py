@@ -1,5 +1,6 @@
 """A clip source as people write it: `demo`, `folder:/path`, `uploads`, or one or more audio files."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,5 +47,10 @@ def list_source(source: str | Sequence[str]) -> list[Listed]:
         path = Path(word).expanduser()
         if not path.is_file():
             raise Refusal(f"There is no audio file {word}: check the path, or use demo or folder:/path.")
-        listed.append(Listed(path.name, path))
+        listed.append(Listed(readable(path.name), path))
     return listed
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be shown and written, also where its bytes are no UTF-8."""
+    return os.fsencode(name).decode(errors="replace")

@@ -11,6 +11,7 @@ import soundfile
 
 from core.audio.waveform import SAMPLE_RATE, Waveform
 from core.corpora.clip import Clip
+from core.errors import Refusal
 
 _METADATA = "metadata.csv"
 
@@ -52,10 +53,13 @@ class Uploads:
 
     def keep(self, clip_id: str) -> None:
         """Write a held clip to disk, exactly (float32 WAV), so that links to it keep their sound."""
-        with self._lock:
-            clip, samples = self._held[clip_id]
         if self.is_kept(clip_id):
             return
+        with self._lock:
+            held = self._held.get(clip_id)
+        if held is None:
+            raise Refusal("The sound of this clip is no longer in memory: upload it again.")
+        clip, samples = held
         self._directory.mkdir(parents=True, exist_ok=True)
         whole = io.BytesIO()
         soundfile.write(whole, samples, SAMPLE_RATE, format="WAV", subtype="FLOAT")
