@@ -71,10 +71,8 @@ def trace(model: LoadedModel, inputs: Tensor, audio_frames: list[int], *, lora: 
                     projections[f"{index}.{target}"] = encoder.lora_a_output(layer, target, adapter).float()
             attention = encoder.attention_output(layer).float()
             for target in chosen:
-                if target == "fc1":
+                if target not in encoder.ATTENTION_TARGETS:
                     projections[f"{index}.{target}"] = encoder.lora_a_output(layer, target, adapter).float()
-            if "fc2" in chosen:
-                projections[f"{index}.fc2"] = encoder.lora_a_output(layer, "fc2", adapter).float()
             mlp = encoder.mlp_output(layer).float()
             means, squares = contributions(states, attention, mlp, weights)
             parts.append(means)
