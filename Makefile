@@ -23,6 +23,7 @@ help:
 	@echo "make demo     rebuild the embedded demo from nothing (about an hour; needs espeak-ng)"
 	@echo "make clean    remove .venv and what tools leave behind; keeps cache/"
 
+# No file watcher: it would watch all of .venv too, and fill the terminal with warnings when torch is first loaded.
 run: .venv/run
 	@registry="$$REGISTRY"; \
 	case "$$registry" in \
@@ -36,7 +37,7 @@ run: .venv/run
 	  fi; \
 	  LORASCOPE_REGISTRY="$$registry"; export LORASCOPE_REGISTRY; \
 	fi; \
-	exec $(PY) -m streamlit run app.py --server.address="$(HOST)" --server.port="$(PORT)"
+	exec $(PY) -m streamlit run app.py --server.address="$(HOST)" --server.port="$(PORT)" --server.fileWatcherType=none
 
 test: lint
 	$(PYTEST)
