@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import platform
 import shlex
 import sys
@@ -40,23 +41,25 @@ def analyze(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     names = parse_what(arguments.what)
     with session(arguments) as (settings, store):
-        if arguments.window < 0:
-            raise Refusal(f"--window is {arguments.window:g} s: it can't begin before the clip.")
-        registry = describe_registry(settings.registry, store.index, download=True)
-        models, refused = choose_models(registry, arguments.models)
-        make_directory(arguments.out)
+        if not 0 <= arguments.window < math.inf:
+            raise Refusal(f"--window is {arguments.window:g} s: give the second at which it begins, 0 or more.")
+        chosen = parse_models(arguments.models)
+        registry = describe_registry(settings.registry, store.index, download=True, names=chosen)
+        models, refused = choose_models(registry, chosen)
+        reference = default_reference(models, arguments.reference)
         clips, unusable = select_clips(arguments, store)
         if not clips:
             raise Refusal(f"None of the clips can be used; the first: {unusable[0].reason}")
         request = AnalysisRequest(
             models=tuple(models),
             clips=tuple(clips),
-            reference=default_reference(models, arguments.reference),
+            reference=reference,
             variant=arguments.variant,
             frames=arguments.frames or DEFAULT_FRAMES[arguments.variant],
             seed=arguments.seed,
             window_start=round(arguments.window * SAMPLE_RATE),
         )
+        make_directory(arguments.out)
         uploads = Uploads(settings.uploads_in_memory, settings.cache_dir / "uploads")
         engine = local_engine(settings, store, samples_reader(decoder(), uploads))
         try:
@@ -83,22 +86,29 @@ def parse_what(text: str) -> list[str]:
     return [name for name in ANALYSES if name in asked or "all" in asked]
 
 
-def choose_models(registry: Models, text: str) -> tuple[list[ModelInfo], list[Refused]]:
-    """Models named with commas, or all; those of them that can't be used. Refuses unknown names, and none usable."""
+def parse_models(text: str) -> list[str] | None:
+    """Model names from the command line; None for all of them."""
+    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise Refusal("--models names no model: give names from the registry, or all.")
+    return None if names == ["all"] else names
+
+
+def choose_models(registry: Models, names: list[str] | None) -> tuple[list[ModelInfo], list[Refused]]:
+    """The models of these names, or all, and those of them that can't be used. Refuses where none can."""
     refused = {entry.name: entry for entry in registry.refused}
-    if text.strip() == "all":
+    if names is None:
         models, bad = list(registry.models), list(registry.refused)
     else:
-        names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
         bad = [refused[name] for name in names if name in refused]
         models = [registry.named(name) for name in names if name not in refused]
     if not models:
-        raise Refusal(bad[0].reason if bad else "--models names no model: give names from the registry, or all.")
+        raise Refusal(bad[0].reason)
     return models, bad
 
 
 def make_directory(directory: Path) -> None:
-    """The output directory, made before any work is done for it."""
+    """The output directory, made before any pass is made for it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".lorascope"

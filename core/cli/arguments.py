@@ -1,6 +1,7 @@
 """What the command line understands. Names and defaults only; no work happens here."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -52,7 +53,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
     cache = commands.add_parser("cache", help="look after the activation cache")
     cache.add_argument("action", choices=("stats", "verify", "prune"))
-    cache.add_argument("--to-gb", type=float, metavar="GB", help="prune: size to shrink to (default: below the limit)")
+    cache.add_argument(
+        "--to-gb", type=_gigabytes, metavar="GB", help="prune: size to shrink to (default: below the limit)"
+    )
     _add_cache(cache, optional=False)
 
     commands.add_parser("settings", help="list every setting with its value")
@@ -72,7 +75,7 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--where", default="", metavar="F=V,…", help="slice, as emotion=anger,speaker=F01")
     parser.add_argument("--balanced", type=_count, metavar="K", help="K clips of each class")
     parser.add_argument("--limit", type=_count, metavar="N", help="at most N clips")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the balanced sample and of resampling")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="S", help="of the balanced sample and of resampling")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +92,28 @@ def _add_cache(parser: argparse.ArgumentParser, *, optional: bool = True) -> Non
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return _at_least(1, text)
+
+
+def _seed(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, {least} or more")
     return number
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = -1.0
+    if not 0 <= size < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, 0 GB or more")
+    return size

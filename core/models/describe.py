@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,24 @@ class Models:
         for other in self.refused:
             if other.name == name:
                 raise Refusal(other.reason)
-        known = ", ".join(repr(model.name) for model in self.models) or "none that can be used"
-        raise Refusal(f"There is no model {name!r} in the registry; there are {known}.")
+        raise _unknown(name, [model.name for model in self.models])
 
 
-def describe_registry(path: Path, index: Index, *, download: bool = False) -> Models:
-    """Describe every model of a registry file; one that can't be used does not harm the others."""
+def describe_registry(
+    path: Path, index: Index, *, download: bool = False, names: Collection[str] | None = None
+) -> Models:
+    """Describe the models of a registry file, or those of these names; one that can't be used does not harm the others.
+
+    Raises Refusal for a name that the file does not have.
+    """
     entries, refused = read_registry(path)
+    if names is not None:
+        known = [entry.name for entry in entries] + [entry.name for entry in refused]
+        for name in names:
+            if name not in known:
+                raise _unknown(name, known)
+        entries = [entry for entry in entries if entry.name in names]
+        refused = [entry for entry in refused if entry.name in names]
     models = []
     for entry in entries:
         try:
@@ -49,6 +60,11 @@ def describe_registry(path: Path, index: Index, *, download: bool = False) -> Mo
         except Refusal as error:
             refused.append(Refused(entry.name, f"{entry.name}: {error}"))
     return Models(tuple(models), tuple(refused))
+
+
+def _unknown(name: str, known: Sequence[str]) -> Refusal:
+    there = ", ".join(map(repr, known)) or "none that can be used"
+    return Refusal(f"There is no model {name!r} in the registry; there are {there}.")
 
 
 def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo:
