@@ -1,5 +1,6 @@
 """Ctrl-C in the middle of a job: what is done is kept, and the same command goes on from there."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_ctrl_c_keeps_what_is_done(quick: Callable[..., Answer], registry: Path,
         while not records(cache):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
         said, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == ""
