@@ -33,7 +33,7 @@ with player:
     clip_input.play(chosen)
 passes = clip_input.passes(chosen, selection.models)
 answers = context.desk().ask(passes, title=chosen.clip.name)
-status.draw(passes)
+status.draw(passes, answers)
 reads = tuple(
     read(task, stands, selection.variant, selection.frames) for task, stands in zip(passes, answers, strict=True)
 )

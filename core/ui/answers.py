@@ -40,7 +40,8 @@ def _alike(one: ClipView, other: ClipView) -> bool:
 def _sentence(group: Sequence[ClipView]) -> str:
     many = len(group) > 1
     names = _names([f"**{view.model}**" for view in group])
-    sure = _names([number(view.predicted[1]) for view in group])
+    numbers = [number(view.predicted[1]) for view in group]
+    sure = f"{numbers[0]} each" if many and len(set(numbers)) == 1 else _names(numbers)
     says = f"{names} {'say' if many else 'says'} **{group[0].predicted[0]}** ({sure})"
     return f"{says}{_settles(group)}."
 

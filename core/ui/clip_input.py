@@ -131,12 +131,9 @@ def _choose_window(chosen: Chosen, models: tuple[ModelInfo, ...]) -> int:
     if clip.n_samples <= window or not chosen.kept:
         return round(float(st.session_state.get(Key.START) or st.query_params.get(Key.START) or 0) * SAMPLE_RATE)
     total_s, window_s = clip.n_samples / SAMPLE_RATE, window / SAMPLE_RATE
-    st.info(
-        f"This clip lasts {number(total_s)} s, the models hear {number(window_s)} s at a time: choose which.",
-        icon=":material/content_cut:",
-    )
     start_s = st.slider(
-        "The window begins at (s)",
+        f":material/content_cut: This clip lasts **{number(total_s)} s**, the models hear **{number(window_s)} s** "
+        "at a time. Their window begins at (s):",
         min_value=0.0,
         max_value=round(total_s - window_s, 2),
         step=0.05,

@@ -146,21 +146,25 @@ class ClipCharts:
     def _reproduce(self, analysis: str) -> Reproduce:
         view = links.address(links.CLIP, _SHOWN)
         clip, chosen = self.chosen.clip, self.selection
-        path = clip.path
-        if path is None and context.uploads().is_kept(clip.clip_id):
-            path = settings().cache_dir / "uploads" / f"{clip.clip_id}.wav"
-        if path is None or chosen.reference is None:
-            return Reproduce(view, "", "The command line reads files: press “Keep this clip” first.")
+        source, where = chosen.source, f"name={clip.name}"
+        if clip.path is None:
+            if not context.uploads().is_kept(clip.clip_id):
+                return Reproduce(view, "", "The command line reads files: press “Keep this clip” first.")
+            source, where = str(settings().cache_dir / "uploads" / f"{clip.clip_id}.wav"), ""
+        elif "," in clip.name:  # which separates the parts of --where
+            source, where = str(clip.path), ""
+        if chosen.reference is None:
+            return Reproduce(view, "", "Choose a model first.")
         registry = settings().registry
         options: dict[str, str | Sequence[str] | None] = {
             "models": ",".join(model.name for model in chosen.models),
             "reference": chosen.reference.name,
-            "clips": str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path),
+            "clips": source,
+            "where": where or None,
             "variant": chosen.variant,
             "frames": chosen.frames,
             "window": f"{self._start / SAMPLE_RATE:g}" if self._start else None,
             "registry": str(registry) if registry != paths.DEFAULT_REGISTRY else None,
             "out": "out",
         }
-        note = "A file given by its path has no label, so rows that need one are left out." if clip.label else ""
-        return Reproduce(view, links.command(analysis, options), note)
+        return Reproduce(view, links.command(analysis, options))

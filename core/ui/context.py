@@ -40,7 +40,7 @@ def uploads() -> Uploads:
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
     """The engine of this server; its worker starts with it, so that the first clip need not wait."""
-    the_one = local_engine(settings(), store(), reader())
+    the_one = local_engine(settings(), store(), reader(), eager=True)
     atexit.register(the_one.close)
     # Only the spectrogram needs librosa, and importing it takes seconds: not when somebody waits for it.
     threading.Thread(target=_warm_up, name="lorascope-warm-up", daemon=True).start()

@@ -11,7 +11,7 @@ from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.settings import settings
 from core.ui import context
-from core.ui.keys import Key
+from core.ui.badges import SYNTHETIC, SYNTHETIC_HELP
 from core.ui.links import CLIP, Parameters
 from core.ui.selection import default_models
 from core.ui.status import engine_line, size
@@ -37,10 +37,10 @@ def first_look(known: Models) -> None:
             f"**A first look.** One clip, {len(names)} models, every layer: what would each model answer "
             "if it had to decide at that depth?"
         )
-        look = "Look into a clip, layer by layer"
-        icon = ":material/graphic_eq:"
-        if st.button(look, type="primary", icon=icon, key="first_look", on_click=_take, args=(names, clips[0])):
-            st.switch_page(CLIP, query_params={Key.CLIP.value: clips[0].name})  # the others are bound to widgets here
+        # A link, so that it can be copied and opened beside; the style makes it look like the button it is.
+        with st.container(key="first_look"):
+            look = "Look into a clip, layer by layer"
+            st.page_link(CLIP, label=look, icon=":material/graphic_eq:", query_params=_address(names, clips[0]))
         with st.container(horizontal=True, gap="medium"):
             st.markdown("Or another one:")
             for clip in clips[1:]:
@@ -48,9 +48,10 @@ def first_look(known: Models) -> None:
             st.page_link(CLIP, label="your own voice", icon=_GO)
 
 
-def _take(names: list[str], clip: Listed) -> None:
-    """Choose a demo clip and these models, as the sidebar would."""
-    st.session_state.update({Key.MODELS: names, Key.SOURCE: DEMO, Key.CLIP: clip.name})
+def say_synthetic(known: Models) -> None:
+    """What the demo is and is not, where it is loaded."""
+    if any(model.synthetic for model in known.models):
+        st.caption(f"**{SYNTHETIC}.** {SYNTHETIC_HELP}")
 
 
 def _different(listed: Sequence[Listed]) -> list[Listed]:

@@ -13,15 +13,20 @@ _SHOWN = 4
 _MB, _GB = 1e6, 1e9
 
 
-def draw(passes: Sequence[Pass] = ()) -> None:
-    """Draw the status, and run the page again whenever one of `passes`, which it waits for, is ready or fails."""
-    stands = context.desk().look(passes)
-    busy = any(answer.waiting for answer in stands) or bool(_active(context.engine()))
+def draw(passes: Sequence[Pass] = (), stands: Sequence[Answer] = ()) -> None:
+    """Draw the status; run the page again whenever one of `passes` no longer stands as it did when the page asked."""
+    polled = _busy(stands)
     with st.sidebar:
-        st.fragment(_panel, run_every=_POLL_S if busy else None)(tuple(passes), stands, busy)
+        st.fragment(_panel, run_every=_POLL_S if polled else None)(tuple(passes), list(stands), polled)
 
 
-def _panel(passes: Sequence[Pass], stands: list[Answer], busy: bool) -> None:
+def _busy(stands: Sequence[Answer]) -> bool:
+    """Whether there is anything to look at again soon."""
+    engine = context.engine()
+    return any(answer.waiting for answer in stands) or bool(_active(engine)) or engine.status().worker == "starting"
+
+
+def _panel(passes: Sequence[Pass], stands: list[Answer], polled: bool) -> None:
     engine = context.engine()
     jobs = _active(engine)
     for job in jobs[:_SHOWN]:
@@ -29,7 +34,8 @@ def _panel(passes: Sequence[Pass], stands: list[Answer], busy: bool) -> None:
     if len(jobs) > _SHOWN:
         st.caption(f"and {len(jobs) - _SHOWN} more jobs")
     st.caption(f"{engine_line(engine.status())}  \nCache {size(context.store().index.total_bytes())}")
-    if busy and (context.desk().look(passes) != stands or not jobs):
+    now = context.desk().look(passes)
+    if now != stands or (polled and not _busy(now)):
         st.rerun()
 
 

@@ -16,12 +16,19 @@ CSS = """<style>
 .st-key-clip_upload section:has([data-testid="stFileUploaderDropzoneInstructions"]) {
   flex-direction: row; align-items: center; min-height: 4.25rem; padding: 0.5rem 0.75rem;
 }
+/* the one link that looks like a button; white on the light theme's primary colour is 5.9:1 */
+.st-key-first_look a { background: #4a5cc4; border-radius: 0.4rem; padding: 0.45rem 0.9rem; }
+.st-key-first_look a:hover, .st-key-first_look a:focus-visible { background: #3a4ab0; }
+.st-key-first_look a * { color: #ffffff; }
+/* the slider lies on the waveform it moves over */
+.st-key-clip_window { margin-top: -2rem; }
+.st-key-start [data-testid="stSliderTickBar"] { display: none; }
 /* room for the answer, so that the chart stays where it is when it comes */
 .st-key-answer { min-height: 4.75rem; }
 .st-key-viewport { position: absolute; }
 [data-testid="stMainBlockContainer"] { max-width: 1500px; padding-top: 3.25rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-  .st-key-answer { min-height: 9.5rem; }
+  .st-key-answer { min-height: 8.5rem; }
 }
 </style>"""

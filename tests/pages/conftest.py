@@ -80,7 +80,7 @@ def dashboard(tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -
     _forget()
     inventor = Inventor(context.store())
     engine = LocalEngine(inventor, context.store(), context.reader(), Precision(), device="cpu", batch_size=4)
-    monkeypatch.setattr(context, "local_engine", lambda *_: engine)
+    monkeypatch.setattr(context, "local_engine", lambda *_, **__: engine)
     yield Dashboard(inventor, engine)
     engine.close()
     _forget()

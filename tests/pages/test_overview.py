@@ -1,6 +1,7 @@
 """The overview: what is loaded, what was refused, and the way to a first insight."""
 
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -29,12 +30,12 @@ def test_it_lists_the_models_and_computes_nothing(dashboard: Dashboard) -> None:
 
 def test_one_click_leads_to_a_clip_with_the_group_chosen(dashboard: Dashboard) -> None:
     app = dashboard.open()
-    app.button(key="first_look").click().run()
+    links = [link.proto for link in app.get("page_link") if "layer by layer" in link.proto.label]
+    assert [link.page for link in links] == ["Clip"]
+    app = dashboard.open("pages/1_Clip.py", **parse_qs(links[0].query_string))
+    app = dashboard.settle(app)
     assert not app.exception
-    assert app.title[0].value == "Clip"
     assert app.selectbox(key="clip").value
-    (job,) = dashboard.engine.jobs()
-    assert job.wait(60)
     assert dashboard.inventor.seen == ["Frozen", "LoRA", "Wide"]
 
 
