@@ -42,6 +42,11 @@ class Batch:
 class Backend(Protocol):
     """Runs batches one after the other and writes their records to the store."""
 
+    @property
+    def restarts(self) -> int:
+        """How often the worker had to be replaced."""
+        ...
+
     def run(self, batch: Batch) -> Sequence[str | None]:
         """For each pass None, or the sentence why it failed. Raises WorkerDied or WorkerUnusable."""
         ...

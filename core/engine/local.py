@@ -52,7 +52,7 @@ class LocalEngine:
         self._checks: deque[tuple[ModelInfo, Callable[[str | None], None]]] = deque()
         self._waveforms: OrderedDict[str, np.ndarray] = OrderedDict()
         self._changed = threading.Condition()
-        self._state, self._restarts, self._closing = "starting" if eager else "ready", 0, False
+        self._state, self._closing = "starting" if eager else "ready", False
         self._eager = eager
         self._loaded: dict[str, None] = {}
         self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
@@ -102,7 +102,7 @@ class LocalEngine:
 
     def status(self) -> EngineStatus:
         with self._changed:
-            return EngineStatus(self._state, self._device, self.precision, tuple(self._loaded), self._restarts)
+            return EngineStatus(self._state, self._device, self.precision, tuple(self._loaded), self._backend.restarts)
 
     def close(self) -> None:
         with self._changed:
@@ -176,7 +176,6 @@ class LocalEngine:
     def _after_death(self, batch: list[tuple[Key, ...]]) -> None:
         """What the dead worker had written counts; the rest goes back into the queue."""
         with self._changed:
-            self._restarts += 1
             self._loaded.clear()
             self._state = "restarting"
             for keys in batch:

@@ -26,12 +26,18 @@ class WorkerProcess:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._starts = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
 
     @property
     def pid(self) -> int | None:
         """Of the running worker."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def restarts(self) -> int:
+        """How often a worker had to be replaced."""
+        return max(0, self._starts - 1)
 
     def start(self) -> None:
         """Start the worker if none runs; returns when it is ready. Raises WorkerUnusable."""
@@ -53,6 +59,7 @@ class WorkerProcess:
                 process_group=0,
                 env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
             )
+        self._starts += 1
         self._connection = Connection(ours.detach())
         try:
             self._connection.send(self._config)

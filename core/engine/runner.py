@@ -34,6 +34,11 @@ class Runner:
         self._store = Store(config.cache_dir, config.cache_max_gb)
         self._loader = Loader(device, getattr(torch, config.dtype))
 
+    @property
+    def restarts(self) -> int:
+        """Never: this process is the worker."""
+        return 0
+
     def start(self) -> None:
         """Nothing to do: this process is the worker."""
 

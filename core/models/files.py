@@ -11,7 +11,15 @@ from safetensors import SafetensorError, safe_open
 from core.errors import Refusal
 from core.models.registry import Entry
 
-_WANTED = ["*.json", "*.safetensors"]  # of a hub repository: never pickles
+_WANTED = [  # of a hub repository: no pickles, and not the copies in other precisions that lie beside the weights
+    "config.json",
+    "preprocessor_config.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+]
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
