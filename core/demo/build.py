@@ -4,6 +4,7 @@ Every step leaves a file behind by which the next run knows that it is done; a k
 """
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -30,14 +31,14 @@ class Sizes:
 
     utterances: int = 3000  # of the recogniser's corpus
     renderings: int = 3  # of each of them
-    backbone_epochs: int = 7
+    backbone_epochs: int = 6
     train_speakers: int = 400
     valid_speakers: int = 40
     test_speakers: int = 20
     sentences: int = 3  # a training or validation speaker says, in four emotions each
     test_sentences: int = 6
     head_epochs: int = 60
-    lora_epochs: int = 6
+    lora_epochs: int = 4
     lora_lr: float = 4e-3
     seed: int = 11
 
@@ -49,31 +50,33 @@ class Sizes:
 
 
 def build(out: Path = paths.DEMO, workdir: Path | None = None, sizes: Sizes | None = None) -> dict[str, Any]:
-    """Run every step that is not done yet and return the metrics. `workdir` (default `build/demo`) holds the corpora
-    and checkpoints while building, about 1 GB; delete it, and `out`, to start over."""
+    """Run every step that is not done yet, put the demo into `out`, and return its metrics.
+
+    `workdir` (default `build/demo`) holds corpora, checkpoints and the growing demo, about 1 GB; delete it to start
+    over. `out` is replaced at the very end, so that a demo that is there stays whole until then.
+    """
     sizes = sizes or Sizes()
     work = workdir or paths.ROOT / "build" / "demo"
-    work.mkdir(parents=True, exist_ok=True)
+    made = work / "demo"
+    made.mkdir(parents=True, exist_ok=True)
     _same_sizes(work / "sizes.json", sizes)
     start = time.monotonic()
 
     sounds = corpus.recogniser_takes(sizes.utterances, sizes.renderings, sizes.seed)
     corpus.write_corpus(work / "recogniser", sizes.utterances * sizes.renderings, sounds)
     make_acted(work, sizes)
-    backbone.pretrain(corpus.read_corpus(work / "recogniser"), out / "base", work, sizes.backbone_epochs, sizes.seed)
+    base, head = made / "base", made / "frozen"
+    backbone.pretrain(corpus.read_corpus(work / "recogniser"), base, work, sizes.backbone_epochs, sizes.seed)
     acted = corpus.read_corpus(work / "acted")
-    adapt.train_head(out / "base", acted, out / "frozen", sizes.head_epochs, sizes.seed)
+    adapt.train_head(base, acted, head, sizes.head_epochs, sizes.seed)
     for rank in adapt.RANKS:
-        target = out / f"lora-r{rank}"
-        adapt.train_lora(
-            out / "base", out / "frozen", acted, target, rank, sizes.lora_epochs, sizes.lora_lr, sizes.seed
-        )
-    ship_clips(work / "clips", acted, out / "clips")
-    metrics = _metrics(out, acted, sizes)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    write_cards(out, metrics)
-    for file in out.rglob("*.safetensors"):
-        file.chmod(0o644)  # safetensors writes for the owner only; the demo is for everyone
+        adapter = made / f"lora-r{rank}"
+        adapt.train_lora(base, head, acted, adapter, rank, sizes.lora_epochs, sizes.lora_lr, sizes.seed)
+    ship_clips(work / "clips", acted, made / "clips")
+    metrics = _metrics(made, acted, sizes)
+    (made / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_cards(made, metrics)
+    _publish(made, out)
     print(f"demo: done in {(time.monotonic() - start) / 60:.1f} minutes, in {out}", file=sys.stderr)
     return metrics
 
@@ -127,6 +130,16 @@ def _metrics(out: Path, acted: corpus.Corpus, sizes: Sizes) -> dict[str, Any]:
         "test": measure.on_test_speakers(out, acted),
         "shipped_clips": measure.on_shipped_clips(out),
     }
+
+
+def _publish(made: Path, out: Path) -> None:
+    """Replace what `out` holds of an earlier demo."""
+    for part in made.iterdir():
+        if (out / part.name).is_dir():
+            shutil.rmtree(out / part.name)
+    shutil.copytree(made, out, dirs_exist_ok=True)
+    for file in out.rglob("*.safetensors"):
+        file.chmod(0o644)  # safetensors writes for the owner only; the demo is for everyone
 
 
 def _same_sizes(remembered: Path, sizes: Sizes) -> None:

@@ -48,12 +48,14 @@ does; it says nothing about human emotion and must not be used on people.
   {sizes["lora_lr"]:g}, the same for every rank, one seed.
 
 All weights are float16 safetensors. The epoch was chosen by UAR on {lora["clips_validation"]} clips of
-{sizes["valid_speakers"]} validation speakers; test speakers were used for nothing but the table.
+{sizes["valid_speakers"]} validation speakers (other speakers than in training, built on the same espeak-ng voices);
+test speakers were used for nothing but the table.
 
 ## How good they are
 UAR on {test["speakers"]} test speakers ({test["clips"]} clips), whose espeak-ng voices neither the recogniser
 nor the adapters heard in training. Four classes, chance {metrics["chance_uar"]:.2f}. The shipped clips are some of
-these. One training seed each, so differences between ranks within the intervals mean nothing.
+these. The sentences are the same for everyone, in training too. One training seed each, so differences between ranks
+within the intervals mean nothing.
 
 {_table(metrics)}
 

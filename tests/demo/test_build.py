@@ -81,7 +81,7 @@ def test_base_is_the_same_under_every_adapter(built: Path) -> None:
 
 
 def test_a_second_run_redoes_nothing_and_other_sizes_are_refused(built: Path) -> None:
-    weights = sorted((built / "out").rglob("*.safetensors"))
+    weights = sorted((built / "work").rglob("*.safetensors"))
     before = [file.stat().st_mtime_ns for file in weights]
     build(built / "out", built / "work", TINY)
     assert [file.stat().st_mtime_ns for file in weights] == before

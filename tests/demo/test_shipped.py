@@ -68,6 +68,14 @@ def test_shipped_clips_score_as_recorded() -> None:
         assert again["models"][name]["uar"] == pytest.approx(score["uar"])
 
 
+def test_models_are_better_than_chance_and_lora_than_frozen() -> None:
+    """What the cards and pages lean on; a miniature build left in the repository by mistake would fail here."""
+    scores = json.loads((paths.DEMO / "metrics.json").read_text())["test"]["models"]
+    assert scores["Frozen"]["uar"] > 0.5
+    for rank in RANKS:
+        assert scores[f"LoRA r={rank}"]["uar"] > scores["Frozen"]["uar"] + 0.05
+
+
 def test_cards_say_synthetic_and_starter() -> None:
     for card in ("MODEL_CARD.md", "DATA_CARD.md"):
         text = (paths.DEMO / card).read_text().lower()
