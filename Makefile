@@ -37,7 +37,7 @@ run: .venv/run
 	  fi; \
 	  LORASCOPE_REGISTRY="$$registry"; export LORASCOPE_REGISTRY; \
 	fi; \
-	exec $(PY) -m streamlit run app.py --server.address="$(HOST)" --server.port="$(PORT)" --server.fileWatcherType=none
+	exec $(PY) -m streamlit run app.py --server.address="$(HOST)" --server.port="$(PORT)"
 
 test: lint
 	$(PYTEST)
