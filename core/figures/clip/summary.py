@@ -51,9 +51,15 @@ def final_probabilities(views: Sequence[ClipView], *, label: str | None = None, 
             cliponaxis=False,
         )
     ticks = [f"<b>{name} (label)</b>" if name == label else name for name in names]
-    fig.update_yaxes(range=[len(names) - 0.5, -0.5], tickvals=list(range(len(names))), ticktext=ticks, showgrid=False)
+    fig.update_yaxes(
+        range=[len(names) - 0.5, -0.5],
+        tickvals=list(range(len(names))),
+        ticktext=ticks,
+        ticklabelstandoff=10,  # a marker at 0 reaches over the axis
+        showgrid=False,
+    )
     fig.update_xaxes(range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], title={"text": "probability"})
-    left = 16 + 7 * max(len(name) + (8 if name == label else 0) for name in names)
+    left = 26 + 7 * max(len(name) + (8 if name == label else 0) for name in names)
     legend = len(views) if stacked else 1
     return apply_layout(fig, legend * LEGEND_ROW + 4 + band * len(names) + AXIS, legend_rows=legend, left=left)
 
