@@ -51,7 +51,7 @@ def on_test_speakers(demo: Path, corpus: Corpus) -> dict[str, Any]:
 
 
 def on_shipped_clips(demo: Path) -> dict[str, Any]:
-    """UAR of every model on the clips in `demo/clips`, decoded from their files."""
+    """UAR and answers of every model on the clips in `demo/clips`, decoded from their files."""
     lines = (demo / "clips" / "metadata.csv").read_text().splitlines()
     rows = [line.split(",") for line in lines[1:]]
     extractor = feature_extractor()
@@ -62,5 +62,9 @@ def on_shipped_clips(demo: Path) -> dict[str, Any]:
     with torch.no_grad():
         for name, model in models(demo).items():
             guess = model(features).logits.argmax(-1).numpy()
-            table[name] = {"uar": round(uar(guess, target), 4), "right": int((guess == target).sum())}
+            table[name] = {
+                "uar": round(uar(guess, target), 4),
+                "right": int((guess == target).sum()),
+                "answers": {row[0]: EMOTIONS[g] for row, g in zip(rows, guess, strict=True)},
+            }
     return {"clips": len(rows), "models": table}
