@@ -49,7 +49,7 @@ def _sentence(group: Sequence[ClipView]) -> str:
 def _settles(group: Sequence[ClipView]) -> str:
     points = [view.saturation for view in group if view.saturation is not None]
     if not points:
-        who = "none of them settles" if len(group) > 1 else "never settles"
+        who = {1: "never settles", 2: "neither settles"}.get(len(group), "none of them settles")
         reads = _names(sorted({view.names[int(view.probabilities[-1].argmax())] for view in group}))
         return f", but {who} on it in this variant: the last point reads {reads}"
     depths = {view.last for view in group}

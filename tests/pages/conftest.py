@@ -30,6 +30,7 @@ class Inventor:
     store: Store
     refuse: dict[str, str] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    restarts: int = 0
 
     def run(self, batch: Batch) -> list[str | None]:
         reasons: list[str | None] = []
