@@ -9,6 +9,7 @@ from core.errors import Refusal
 from core.models.describe import Models
 from core.ui import context
 from core.ui.clip_views import Read
+from core.ui.highlights import highlights
 from core.ui.keys import Key
 from core.ui.selection import Selection, default_models
 
@@ -34,12 +35,12 @@ def _take_models(names: list[str]) -> None:
 
 def _take_demo_clip() -> None:
     try:
-        listed = context.listing(DEMO)
+        clip = highlights(context.listing(DEMO))[0]
     except Refusal as error:
         st.toast(str(error))
         return
     st.session_state[Key.SOURCE] = DEMO
-    st.session_state[Key.CLIP] = listed[0].name
+    st.session_state[Key.CLIP] = clip.name
 
 
 def say_progress(reads: Sequence[Read]) -> str:

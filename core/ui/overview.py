@@ -12,11 +12,11 @@ from core.models.info import ModelInfo
 from core.settings import settings
 from core.ui import context
 from core.ui.badges import SYNTHETIC, SYNTHETIC_HELP
+from core.ui.highlights import highlights
 from core.ui.links import CLIP, Parameters
 from core.ui.selection import default_models
 from core.ui.status import engine_line, size
 
-_LOOKS = 4
 _GO = ":material/arrow_forward:"
 _ROLE_HELP = "frozen: only the head was trained; lora: low-rank updates too; full: all weights; untrained: a control."
 
@@ -27,7 +27,7 @@ def first_look(known: Models) -> None:
         st.error("No model in the registry can be used; the reasons stand below.")
         return
     try:
-        clips = _different(context.listing(DEMO))
+        clips = highlights(context.listing(DEMO))
     except Refusal as error:
         st.error(str(error))
         return
@@ -52,16 +52,6 @@ def say_synthetic(known: Models) -> None:
     """What the demo is and is not, where it is loaded."""
     if any(model.synthetic for model in known.models):
         st.caption(f"**{SYNTHETIC}.** {SYNTHETIC_HELP}")
-
-
-def _different(listed: Sequence[Listed]) -> list[Listed]:
-    """A few clips that differ in label, and where they can in speaker."""
-    chosen: list[Listed] = []
-    for clip in listed:
-        if clip.label not in {one.label for one in chosen}:
-            fresh = [c for c in listed if c.label == clip.label and c.speaker not in {one.speaker for one in chosen}]
-            chosen.append(fresh[0] if fresh else clip)
-    return chosen[:_LOOKS] or list(listed[:_LOOKS])
 
 
 def _what(clip: Listed) -> str:
