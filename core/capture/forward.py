@@ -78,7 +78,7 @@ def trace(model: LoadedModel, inputs: Tensor, audio_frames: list[int], *, lora: 
             parts.append(means)
             points.append(read_point(states, squares, weights))
             states = layer.output.float()
-        points.append(read_point(states, (states.double() ** 2).sum(-1), weights))
+        points.append(read_point(states, torch.linalg.vector_norm(states, dim=-1).double() ** 2, weights))
         final = save(traced.output)
     kept = {name: torch.stack([part[name] for part in parts], dim=-1) for name in parts[0]}
     kept |= {name: torch.stack([point[name] for point in points], dim=_POINT_AXIS[name]) for name in points[0]}

@@ -14,6 +14,7 @@ from core.models.head import Head
 _RELATIVE_FLOOR = 1e-6  # of ||h|| in the relative contribution
 _COSINE_FLOOR = 1e-8  # of ||c|| ||h|| in the cosine
 _BLOCK_FRAMES = 256  # summed in float32 before float64 takes over
+_BLOCK_BYTES = 4 << 20  # of activations worked on at a time on a CPU
 
 
 def frame_weights(audio_frames: list[int], frames: int, device: torch.device) -> Float64[Tensor, "clips 2 frames"]:
@@ -90,9 +91,7 @@ def contributions(
     weights: Float64[Tensor, "clips 2 frames"],
 ) -> tuple[dict[str, Tensor], Float64[Tensor, "clips frames"]]:
     """Relative contribution and cosine of attention, MLP and their sum (clips x 2 x 3), and ||h||^2 of each frame."""
-    # One small product a frame gives all inner products in a single pass over the activations.
-    stack = torch.stack([states, attention, mlp, attention + mlp], dim=2)
-    gram = (stack @ stack.transpose(-1, -2)).double()
+    gram = _inner_products(states, attention, mlp).double()
     squares = gram.diagonal(dim1=-2, dim2=-1)
     norms = squares.sqrt()
     residual, components = norms[..., :1], norms[..., 1:]
@@ -100,6 +99,29 @@ def contributions(
     cosine = gram[..., 1:, 0] / (components * residual).clamp_min(_COSINE_FLOOR)
     means = {"relative": weights @ relative, "cosine": weights @ cosine}
     return means, squares[..., 0]
+
+
+def _inner_products(
+    states: Float[Tensor, "clips frames width"],
+    attention: Float[Tensor, "clips frames width"],
+    mlp: Float[Tensor, "clips frames width"],
+) -> Float[Tensor, "clips frames 4 4"]:
+    """All inner products of h, a, m and a + m at each frame: one small product a frame, one pass over the activations.
+
+    In blocks that stay in the CPU's cache (six times faster there than all at once); a GPU takes it in one.
+    """
+    clips, frames, width = states.shape
+    h, a, m = (part.reshape(-1, width) for part in (states, attention, mlp))
+    rows = clips * frames if h.is_cuda else min(clips * frames, max(1, _BLOCK_BYTES // (4 * width * h.element_size())))
+    products = h.new_empty(clips * frames, 4, 4)
+    stack = h.new_empty(rows, 4, width)
+    for start in range(0, clips * frames, rows):
+        block = slice(start, min(start + rows, clips * frames))
+        four = stack[: block.stop - start]
+        four[:, 0], four[:, 1], four[:, 2] = h[block], a[block], m[block]
+        torch.add(a[block], m[block], out=four[:, 3])
+        torch.bmm(four, four.transpose(1, 2), out=products[block])
+    return products.view(clips, frames, 4, 4)
 
 
 def gram_a(
