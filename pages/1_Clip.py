@@ -7,7 +7,7 @@ from core.ui import clip_input, context, status
 from core.ui.answers import answer
 from core.ui.badges import title
 from core.ui.clip_page import ClipCharts
-from core.ui.clip_states import nothing_chosen, say_failures, say_progress
+from core.ui.clip_states import nothing_chosen, say_failures, say_progress, weighted_note
 from core.ui.clip_views import read
 from core.ui.clips import resolve
 from core.ui.keys import Key
@@ -42,6 +42,8 @@ charts = ClipCharts(selection, chosen, reads)
 with st.container(key="answer"):
     st.markdown("  \n".join(answer(charts.ready, selection.reference.name, chosen.clip.label)) or say_progress(reads))
 say_failures(reads)
+if note := weighted_note(selection.models):
+    st.caption(note)
 charts.lens()
 
 left, right = st.columns(2, gap="large")

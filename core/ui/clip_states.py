@@ -7,6 +7,7 @@ import streamlit as st
 from core.corpora.source import DEMO
 from core.errors import Refusal
 from core.models.describe import Models
+from core.models.info import ModelInfo
 from core.ui import context
 from core.ui.clip_views import Read
 from core.ui.highlights import highlights
@@ -58,3 +59,15 @@ def say_failures(reads: Sequence[Read]) -> None:
         st.warning(f"**{one.model.name}** could not be computed: {one.answer.reason}")
     if failed:
         st.button("Try again", key=Key.RETRY, on_click=context.desk().forget, args=(failed[0].task.clip,))
+
+
+def weighted_note(models: Sequence[ModelInfo]) -> str | None:
+    """What to know of models whose head sees a weighted sum of all layers; None where there is none."""
+    names = [model.name for model in models if model.weighted_layer_sum]
+    if not names:
+        return None
+    heads = "head sees" if len(names) == 1 else "heads see"
+    return (
+        f"{', '.join(names)}: the {heads} a weighted sum of all layers, so there is no single last layer. "
+        "The lens reads each point alone and compares it with the answer from the sum."
+    )

@@ -1,6 +1,7 @@
 """The Clip page: states, variants, addresses."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from core.corpora.clip import Clip
 from core.figures.clip import FORMULA
 from core.store.key import Precision
 from core.ui import context
+from core.ui.clip_states import weighted_note
 from core.ui.clips import upload_label
+from tests.analyses.fabricate import make_model
 from tests.pages.conftest import Dashboard, chart, words
 
 CLIP = "pages/1_Clip.py"
@@ -216,3 +219,11 @@ def test_reading_one_class_over_time(dashboard: Dashboard, voices: Path) -> None
     assert not app.exception
     assert app.segmented_control(key="reading").value == "sadness"
     assert chart(app, "clip_frames")["layout"]["coloraxis"]["colorbar"]["title"]["text"] == "probability of sadness"
+
+
+def test_models_without_a_single_last_layer_are_named() -> None:
+    plain, summed = make_model("plain"), replace(make_model("summed"), weighted_layer_sum=True)
+    assert weighted_note([plain]) is None
+    note = weighted_note([plain, summed])
+    assert note is not None
+    assert note.startswith("summed: the head sees a weighted sum")
