@@ -1,4 +1,4 @@
-"""What capturing costs: `python -m benchmarks.capture [--batches 1,4] [--rounds 10]`.
+"""What capturing costs: `python benchmarks/capture.py [--batches 1,4] [--rounds 10]`.
 
 On a random checkpoint of whisper-base's shape with LoRA r = 32 on v_proj, in one process:
 1. the pass that leaves a whole `forward` record against the bare forward (encoder and head) of the same batch, in turn;
@@ -9,6 +9,7 @@ On a random checkpoint of whisper-base's shape with LoRA r = 32 on v_proj, in on
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script sees only its own folder
 
 from benchmarks.shapes import base_shaped_model
 from core.analyses.stored import StoredRecords

@@ -3,9 +3,7 @@
 import atexit
 import json
 import os
-import socket
 import subprocess
-import sys
 import threading
 from dataclasses import asdict
 from functools import lru_cache
@@ -15,9 +13,9 @@ from types import TracebackType
 
 import numpy as np
 
-from core import paths
 from core.audio.decode import Limits, check_size
 from core.audio.waveform import Waveform
+from core.child import start_child
 from core.errors import Refusal
 from core.settings import Settings, settings
 
@@ -29,20 +27,9 @@ class _Child:
     """One decoding process and the socket to it."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        # A plain subprocess, because under Streamlit multiprocessing's spawn runs the page again in the child. In a
-        # process group of its own, so that Ctrl-C reaches only us. One thread: OpenBLAS would start one a core.
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "core.audio.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=paths.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                process_group=0,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            )
-        self.connection = Connection(ours.detach())
+        # One thread: OpenBLAS would start one a core.
+        env = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.process, self.connection = start_child("core.audio.child", env)
 
     def stop(self) -> None:
         self.process.kill()

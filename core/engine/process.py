@@ -2,15 +2,13 @@
 
 import contextlib
 import os
-import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from core import paths
+from core.child import start_child
 from core.engine.backend import Batch, WorkerConfig, WorkerDied, WorkerUnusable
 from core.models.info import ModelInfo
 
@@ -44,23 +42,10 @@ class WorkerProcess:
         if self.pid is not None:
             return
         self._forget()
-        ours, theirs = socket.socketpair()
-        # A plain subprocess: under Streamlit, multiprocessing's spawn would run the page script again in the child.
-        # In a group of its own, so that Ctrl-C reaches only us and the worker can finish its batch.
-        with theirs:
-            threads = str(self._config.threads or os.cpu_count() or 1)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "core.engine.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=paths.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                process_group=0,
-                env=os.environ | {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"},
-            )
+        threads = str(self._config.threads or os.cpu_count() or 1)
+        env = {"OMP_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+        self._process, self._connection = start_child("core.engine.worker", env, self._log)
         self._starts += 1
-        self._connection = Connection(ours.detach())
         try:
             self._connection.send(self._config)
             ready = self._connection.poll(START_TIMEOUT_S)

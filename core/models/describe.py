@@ -107,9 +107,9 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
     classes = _check_head(own_head, shape.layers, shape.width, own_file) if own_head else len(entry.labels)
     labels = _labels(entry, classes, head_config, config)
 
-    base_print = fingerprint({"encoder": weights, "config": [base / "config.json"]}, index)
+    extractor = [preprocessor] if preprocessor.is_file() else []
+    base_print = fingerprint({"encoder": weights, "config": [base / "config.json"], "extractor": extractor}, index)
     parts: dict[str, Any] = {"base": base_print, "role": "untrained" if role is Role.UNTRAINED else "trained"}
-    parts |= {"preprocessor": [preprocessor] if preprocessor.is_file() else []}
     parts |= {"adapter": [adapter_file, adapter_config] if adapter_file and adapter_config else []}
     parts |= {"head": head_files or str(classes)}
     return ModelInfo(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.analyses.request import Frames, Variant
 from core.models.describe import Models
-from core.models.info import ModelInfo, Role
+from core.models.info import ModelInfo
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,3 @@ def default_models(known: Models) -> list[str]:
     if not known.models:
         return []
     return [model.name for model in known.models if model.group == known.models[0].group]
-
-
-def default_reference(chosen: tuple[ModelInfo, ...]) -> int:
-    """Position of the frozen model, else the first."""
-    return next((i for i, model in enumerate(chosen) if model.role is Role.FROZEN), 0)

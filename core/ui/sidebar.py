@@ -5,12 +5,12 @@ import streamlit as st
 from core.analyses.request import DEFAULT_FRAMES, Frames, Variant
 from core.corpora.source import DEMO, UPLOADS
 from core.errors import Refusal
-from core.models.describe import Models
+from core.models.describe import Models, default_reference
 from core.models.info import ModelInfo
 from core.ui import clips
 from core.ui.keys import Key
 from core.ui.links import PAGES, carried
-from core.ui.selection import Selection, default_models, default_reference
+from core.ui.selection import Selection, default_models
 
 VARIANTS: tuple[Variant, ...] = ("published", "released", "corrected")
 FRAMES: tuple[Frames, ...] = ("all", "audio")
@@ -62,12 +62,12 @@ def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | No
         return models, None
     options = [model.name for model in models]
     usual = default_reference(models)
-    if st.session_state.get(Key.REFERENCE, options[usual]) not in options:
-        st.session_state[Key.REFERENCE] = options[usual]
+    if st.session_state.get(Key.REFERENCE, usual) not in options:
+        st.session_state[Key.REFERENCE] = usual
     reference = st.selectbox(
         "Reference",
         options,
-        index=usual,
+        index=options.index(usual),
         key=Key.REFERENCE,
         bind="query-params",
         help="The model the others are held against, usually the frozen one.",
