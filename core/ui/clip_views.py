@@ -44,7 +44,7 @@ def read(task: Pass, answer: Answer, variant: Variant, frames: Frames) -> Read:
         arrays = context.store().read(task.keys(context.engine().precision)[0])
         if arrays is not None:
             return Read(task, answer, view_of(model, ForwardRecord.from_arrays(arrays), variant, frames))
-        answer = Answer(ready=False)  # evicted or damaged since: the next look asks for it again
+        st.rerun()  # evicted since, or damaged and now gone: the next run asks for it again
     return Read(task, answer, _empty(model, answer))
 
 

@@ -124,6 +124,19 @@ def test_a_model_that_fails_says_why_and_the_others_stay(dashboard: Dashboard, v
     assert "does not fit" not in words(app)
 
 
+def test_a_damaged_record_is_made_again_by_itself(dashboard: Dashboard, voices: Path) -> None:
+    app = open_voice(dashboard, voices)
+    assert len(dashboard.inventor.seen) == 3
+    record = next(context.store().directory.glob("records/*/*.safetensors"))
+    data = bytearray(record.read_bytes())
+    data[-1] ^= 1
+    record.write_bytes(data)
+    app = dashboard.settle(app.run())
+    assert not app.exception
+    assert len(dashboard.inventor.seen) == 4
+    assert all(np.isfinite(numbers(line["y"])).all() for line in lines(app))
+
+
 def test_a_clip_that_is_not_there_is_named(dashboard: Dashboard, voices: Path) -> None:
     app = dashboard.open(CLIP, source=f"folder:{voices}", clip="gone.wav")
     assert not app.exception
