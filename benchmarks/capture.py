@@ -114,18 +114,18 @@ def _finish(device: torch.device) -> None:
 
 
 def _in_turn(a: Callable[[], None], b: Callable[[], None], rounds: int) -> tuple[float, float, list[float]]:
-    """Medians of both and the ratio b / a of each pair; a drifting machine harms both alike."""
+    """Medians of both and each pair's ratio b / a. Who goes first alternates; a drifting machine harms both alike."""
     a()
     b()  # both warm
-    pairs = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        a()
-        middle = time.perf_counter()
-        b()
-        pairs.append((middle - start, time.perf_counter() - middle))
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second), [later / sooner for sooner, later in pairs]
+    first: list[float] = []
+    second: list[float] = []
+    for number in range(rounds):
+        for run, times in ((a, first), (b, second))[:: 1 if number % 2 else -1]:
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+    ratios = [later / sooner for sooner, later in zip(first, second, strict=True)]
+    return statistics.median(first), statistics.median(second), ratios
 
 
 def _median_of(run: Callable[[], object], rounds: int) -> float:
