@@ -80,9 +80,10 @@ def test_batches_of_one_and_of_five_agree(zoo: Zoo, make_engine: Make) -> None:
 VARIANTS = list(itertools.product(("published", "released", "corrected"), ("all", "audio")))
 
 
+@pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize(("variant", "frames"), VARIANTS)
-def test_rows(zoo: Zoo, make_engine: Make, oracles: dict, variant: str, frames: str) -> None:
-    engine, store = make_engine()
+def test_rows(zoo: Zoo, make_engine: Make, oracles: dict, variant: str, frames: str, batch_size: int) -> None:
+    engine, store = make_engine(batch_size=batch_size)
     request = AnalysisRequest(zoo.models.models, zoo.clips, "frozen", variant, frames)
     answers = answer(["predict", "contributions", "lens"], request, engine, store)
     assert not answers.failures
