@@ -22,7 +22,6 @@ TARGETS = {
     "fc2": "fc2",
 }
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
-HEAD_MODULES = ("projector", "classifier")
 LAYER_WEIGHTS = "layer_weights"  # of WhisperForAudioClassification with use_weighted_layer_sum
 CONV_STRIDE = 2  # conv1 has stride 1, conv2 stride 2; not in the config, checked again when a model is loaded
 

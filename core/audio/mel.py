@@ -1,4 +1,4 @@
-"""What a clip looks like: log-mel spectrogram and waveform envelope, for display only."""
+"""What a clip looks like: its log-mel spectrogram, for display only."""
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -28,16 +28,6 @@ def log_mel(samples: Float32[np.ndarray, " n"], n_mels: int = 80) -> Float32[np.
         return np.full(power.shape, FLOOR_DB, dtype=np.float32)
     below = np.maximum(power / peak, _NO_POWER)  # keeps log10 away from 0
     return np.maximum(10 * np.log10(below), FLOOR_DB).astype(np.float32)
-
-
-def envelope(
-    samples: Float32[np.ndarray, " n"], points: int
-) -> tuple[Float[np.ndarray, " p"], Float32[np.ndarray, " p"], Float32[np.ndarray, " p"]]:
-    """Times (s, centres), lowest and highest sample of `points` equal stretches; as many as samples when fewer."""
-    edges = np.linspace(0, len(samples), min(points, len(samples)) + 1).astype(int)
-    low = np.minimum.reduceat(samples, edges[:-1])
-    high = np.maximum.reduceat(samples, edges[:-1])
-    return (edges[:-1] + edges[1:]) / (2 * SAMPLE_RATE), low, high
 
 
 def mel_centres(n_mels: int = 80) -> Float[np.ndarray, " mels"]:

@@ -24,11 +24,10 @@ _ID = re.compile(rf"(?:(?P<name>.*){_BETWEEN})?(?P<id>[0-9a-f]{{64}})", re.DOTAL
 
 @dataclass(frozen=True)
 class Chosen:
-    """`kept` is False for an upload whose sound has gone; `warnings` are the decoder's, in plain sentences."""
+    """A clip to look at; `kept` is False for an upload whose sound has gone."""
 
     clip: Clip
     kept: bool = True
-    warnings: tuple[str, ...] = ()
 
 
 def upload_label(clip: Clip) -> str:
@@ -57,13 +56,13 @@ def resolve(source: str, label: str, models: tuple[ModelInfo, ...], start_s: flo
         if listed is None:
             raise Refusal(f"There is no clip {label} in {source}: choose another one.")
         clip = context.identified(listed)
-        return Chosen(clip, warnings=context.warnings(clip))
+        return Chosen(clip)
     match = _ID.fullmatch(label)
     if match is None:
         raise Refusal(f"{label!r} names no upload: choose one, or upload the clip again.")
     held = next((clip for clip in context.uploads().clips() if clip.clip_id == match["id"]), None)
     if held is not None:
-        return Chosen(held, warnings=context.warnings(held))
+        return Chosen(held)
     return Chosen(_from_records(match["id"], match["name"] or f"upload {match['id'][:8]}", models, start_s), kept=False)
 
 

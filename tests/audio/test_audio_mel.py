@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from core import paths
-from core.audio.mel import envelope, log_mel
-from tests.audio.sounds import LEVEL, tone
+from core.audio.mel import log_mel
+from tests.audio.sounds import tone
 
 
 def test_log_mel_of_a_tone() -> None:
@@ -31,16 +31,6 @@ def test_log_mel_follows_whispers_own_filters() -> None:
 
 def test_silence_is_the_floor() -> None:
     assert (log_mel(np.zeros(16_000, np.float32)) == -80).all()
-
-
-def test_envelope() -> None:
-    samples = np.linspace(-1, 1, 16_000, dtype=np.float32) * LEVEL
-    times, low, high = envelope(samples, 100)
-    assert len(times) == len(low) == len(high) == 100
-    assert times[0] == pytest.approx(0.005) and times[-1] == pytest.approx(0.995)
-    assert low[0] == -np.float32(LEVEL) and high[-1] == np.float32(LEVEL)
-    assert (low <= high).all() and (high[:-1] <= low[1:]).all()
-    assert len(envelope(samples[:30], 100)[0]) == 30
 
 
 def test_no_torch_for_a_picture() -> None:

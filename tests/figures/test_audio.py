@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.figures.clip import audio_view, audio_view_alt, audio_view_table, envelope
-from core.figures.clip.frames import MAX_COLUMNS, bin_frames
+from core.figures.clip.frames import MAX_COLUMNS, bin_frames, wave_trace
 from core.figures.theme import with_alpha
 from core.models.info import Role
 from tests.figures.views_for_tests import spread, track, view
@@ -43,6 +43,17 @@ def test_envelope_bounds_every_stretch() -> None:
     np.testing.assert_array_equal(high, [1, 3, 5, 0.5])
     low, _ = envelope(np.zeros(3), bins=10)
     assert low.size == 3
+
+
+def test_a_waveform_is_drawn_at_the_middle_of_each_stretch() -> None:
+    samples = np.linspace(-1, 1, 16_000, dtype=np.float32) * 0.5
+    low, high = envelope(samples, 100)
+    times = np.asarray(wave_trace(low, high, seconds=1.0).x)[:100]
+    assert len(times) == len(low) == len(high) == 100
+    assert times[0] == pytest.approx(0.005) and times[-1] == pytest.approx(0.995)
+    assert low[0] == np.float32(-0.5) and high[-1] == np.float32(0.5)
+    assert (low <= high).all() and (high[:-1] <= low[1:]).all()
+    assert len(envelope(samples[:30], 100)[0]) == 30
 
 
 def test_probability_of_one_class_on_the_time_axis() -> None:

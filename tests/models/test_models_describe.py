@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from core import paths
 from core.errors import Refusal
 from core.models.describe import describe, describe_registry
-from core.models.info import ModelInfo, Role
+from core.models.info import Role
 from core.models.registry import Entry
 from core.store.index import Index
 from tests.checkpoints import (
@@ -27,22 +27,7 @@ from tests.checkpoints import (
     write_registry,
 )
 from tests.conftest import SIX_TARGETS
-from tests.models.workshop import copied, edit_json, edit_tensors, first
-
-Describe = Callable[..., ModelInfo]
-
-
-@pytest.fixture
-def look(shelf: Path, tmp_path: Path) -> Describe:
-    """Describe an entry whose paths are relative to the shelf; over its base unless told otherwise."""
-    index = Index(tmp_path / "index.sqlite")
-
-    def describe_entry(base: object = "base", labels: tuple[str, ...] = LABELS, **more: object) -> ModelInfo:
-        plain = {name: str(value) for name, value in more.items() if name != "role"}
-        role = Role(more["role"]) if "role" in more else None
-        return describe(Entry("It", str(base), shelf, labels=labels, role=role, **plain), index)
-
-    return describe_entry
+from tests.models.workshop import Describe, copied, edit_json, edit_tensors, first
 
 
 def refusal(look: Describe, **entry: object) -> str:

@@ -14,31 +14,14 @@ from transformers import WhisperFeatureExtractor, WhisperForAudioClassification,
 
 from core.capture.forward import capture
 from core.errors import Refusal
-from core.models.describe import describe
-from core.models.info import ModelInfo, Role
+from core.models.info import ModelInfo
 from core.models.loading import Loader
-from core.models.registry import Entry
-from core.store.index import Index
-from tests.checkpoints import LABELS, classifier_over, save_adapter, save_base, save_extractor, save_head, small_config
+from tests.checkpoints import classifier_over, save_adapter, save_base, save_extractor, save_head, small_config
 from tests.conftest import SIX_TARGETS
-from tests.models.workshop import copied, edit_json, edit_tensors, first, put_nan
+from tests.models.workshop import Describe, copied, edit_json, edit_tensors, first, put_nan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-Describe = Callable[..., ModelInfo]
 SOUND = (0.1 * np.random.default_rng(0).standard_normal(12_000)).astype(np.float32)
-
-
-@pytest.fixture
-def look(shelf: Path, tmp_path: Path) -> Describe:
-    """Describe an entry whose paths are relative to the shelf; over its base unless told otherwise."""
-    index = Index(tmp_path / "index.sqlite")
-
-    def describe_entry(base: object = "base", labels: tuple[str, ...] = LABELS, **more: object) -> ModelInfo:
-        plain = {name: str(value) for name, value in more.items() if name != "role"}
-        role = Role(more["role"]) if "role" in more else None
-        return describe(Entry("It", str(base), shelf, labels=labels, role=role, **plain), index)
-
-    return describe_entry
 
 
 def loader(dtype: torch.dtype = torch.float32) -> Loader:

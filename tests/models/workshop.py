@@ -8,7 +8,10 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from core.models.info import ModelInfo
+
 Tensors = dict[str, Tensor]
+Describe = Callable[..., ModelInfo]  # the fixture `look`
 
 
 def copied(source: Path, to: Path) -> Path:

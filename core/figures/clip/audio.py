@@ -8,11 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.emotions import canonical
-from core.figures.clip.frames import bin_frames
+from core.figures.clip.frames import bin_frames, wave_trace
 from core.figures.clip.views import AudioTrack, ClipView, classes, need_views, styles
 from core.figures.layout import AXIS, LEGEND_ROW, apply_layout, axis, color_bar, depth_ticks, panel_label, titles
 from core.figures.theme import (
-    FROZEN_COLOR,
     HATCH,
     LEVEL_SCALE,
     PROBABILITY_SCALE,
@@ -83,19 +82,7 @@ def _rows(heights: Sequence[int]) -> go.Figure:
 
 
 def _add_wave(fig: go.Figure, track: AudioTrack) -> None:
-    bins = track.low.size
-    times = (np.arange(bins) + 0.5) * track.audio_seconds / bins
-    fig.add_scatter(
-        x=np.concatenate([times, times[::-1]]),
-        y=np.concatenate([track.high, track.low[::-1]]),
-        mode="lines",
-        fill="toself",
-        fillcolor=with_alpha(FROZEN_COLOR, 0.75),
-        line={"color": FROZEN_COLOR, "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-        name="waveform",
-    )
+    fig.add_trace(wave_trace(track.low, track.high, track.audio_seconds))
     reach = max(1e-6, float(np.abs([track.low, track.high]).max()))
     mark = float(f"{0.8 * reach:.1g}")
     fig.layout.yaxis.update(range=[-1.05 * reach, 1.05 * reach], tickvals=[-mark, 0, mark], title={"text": "amplitude"})

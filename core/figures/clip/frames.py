@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import plotly.graph_objects as go
 from jaxtyping import Float
 
 from core.emotions import canonical
 from core.figures.clip.views import AudioTrack, ClipView, Row, need_views
 from core.figures.layout import number as three
+from core.figures.theme import FROZEN_COLOR, with_alpha
 
 MAX_COLUMNS = 750  # no screen shows more; four models of 33 x 1500 cells would be 200 000
 
@@ -18,6 +20,22 @@ def envelope(
     """Smallest and largest sample of each of `bins` equal stretches (fewer where there are fewer samples)."""
     starts = np.linspace(0, samples.size, min(bins, samples.size), endpoint=False).astype(int)
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+
+
+def wave_trace(low: Float[np.ndarray, " bins"], high: Float[np.ndarray, " bins"], seconds: float) -> go.Scatter:
+    """The envelope of a sound of that length as one filled shape."""
+    times = (np.arange(low.size) + 0.5) * seconds / low.size
+    return go.Scatter(
+        x=np.concatenate([times, times[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        mode="lines",
+        fill="toself",
+        fillcolor=with_alpha(FROZEN_COLOR, 0.75),
+        line={"color": FROZEN_COLOR, "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+        name="waveform",
+    )
 
 
 def bin_frames(

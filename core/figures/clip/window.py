@@ -4,10 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from core.figures.clip.frames import envelope
+from core.figures.clip.frames import envelope, wave_trace
 from core.figures.layout import apply_layout
 from core.figures.layout import number as three
-from core.figures.theme import FROZEN_COLOR, HATCH, RULE, SHADE, with_alpha
+from core.figures.theme import HATCH, RULE, SHADE
 
 _PLOT, _TICKS = 44, 22  # pixels
 
@@ -16,19 +16,7 @@ def window_view(samples: Float[np.ndarray, " samples"], rate: int, start_s: floa
     """Waveform of the whole clip; what lies outside the window is shaded, the window's edges are lines."""
     low, high = envelope(samples)
     total = samples.size / rate
-    times = (np.arange(low.size) + 0.5) * total / low.size
-    fig = go.Figure()
-    fig.add_scatter(
-        x=np.concatenate([times, times[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        mode="lines",
-        fill="toself",
-        fillcolor=with_alpha(FROZEN_COLOR, 0.75),
-        line={"color": FROZEN_COLOR, "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-        name="waveform",
-    )
+    fig = go.Figure(wave_trace(low, high, total))
     end = min(total, start_s + window_s)
     for x0, x1 in ((0.0, start_s), (end, total)):
         fig.add_shape(type="rect", x0=x0, x1=x1, y0=0, y1=1, yref="y domain", fillcolor=HATCH, line_width=0)
