@@ -34,7 +34,7 @@ def session(arguments: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
 def select_clips(arguments: argparse.Namespace, store: Store) -> tuple[list[Clip], list[Unusable]]:
     """The clips the arguments choose, decoded once for their ids, and those that can't be used."""
     slice_ = Slice(parse_where(arguments.where), arguments.balanced, arguments.limit, arguments.seed)
-    listed = choose(list_source(arguments.clips), slice_)
+    listed = choose(list_source(arguments.clips).clips, slice_)
     with progress("clips", len(listed)) as bar:
         return identify(listed, decoder(), store.index, lambda done: advance(bar, done))
 

@@ -13,6 +13,7 @@ from core.emotions import canonical
 from core.errors import Refusal
 from core.store.index import Index
 
+_KNOWN = ("label", "speaker", "session", "dialog", "transcript", "split")  # what a source may say of a clip
 FIELDS = ("name", "emotion", "speaker", "session", "dialog")
 
 
@@ -87,9 +88,8 @@ def identify(
     for done, clip in enumerate(listed, start=1):
         try:
             clip_id, n_samples = _identity(clip.path, decoder, index)
-            clips.append(
-                Clip(clip_id, clip.name, n_samples, clip.path, clip.label, clip.speaker, clip.session, clip.dialog)
-            )
+            known = {name: getattr(clip, name) for name in _KNOWN}
+            clips.append(Clip(clip_id, clip.name, n_samples, clip.path, **known))
         except Refusal as error:
             unusable.append(Unusable(clip.name, str(error)))
         progress(done)

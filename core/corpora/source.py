@@ -23,10 +23,20 @@ class Listed:
     speaker: str | None = None
     session: str | None = None
     dialog: str | None = None
+    transcript: str | None = None
+    split: str | None = None
 
 
-def list_source(source: str | Sequence[str]) -> list[Listed]:
-    """Clips of a source in a stable order (by name); refuses a source that does not exist or holds no audio."""
+@dataclass(frozen=True)
+class Listing:
+    """A source's clips in a stable order, and what is worth saying about it: one sentence each."""
+
+    clips: tuple[Listed, ...]
+    notes: tuple[str, ...] = ()
+
+
+def list_source(source: str | Sequence[str]) -> Listing:
+    """Clips of a source, ordered by name; refuses a source that does not exist or holds no audio."""
     from core.corpora import folder
 
     words = [source] if isinstance(source, str) else list(source)
@@ -35,9 +45,9 @@ def list_source(source: str | Sequence[str]) -> list[Listed]:
     if len(words) == 1:
         word = words[0]
         if word == DEMO:
-            return folder.list_folder(paths.DEMO_CLIPS)
+            return Listing(tuple(folder.list_folder(paths.DEMO_CLIPS)))
         if word.startswith(FOLDER):
-            return folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())
+            return Listing(tuple(folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())))
         if ":" in word and not Path(word).expanduser().exists():
             raise Refusal(f"{word!r} is no clip source: use demo, folder:/path, or audio files.")
         if Path(word).expanduser().is_dir():
@@ -48,7 +58,7 @@ def list_source(source: str | Sequence[str]) -> list[Listed]:
         if not path.is_file():
             raise Refusal(f"There is no audio file {word}: check the path, or use demo or folder:/path.")
         listed.append(Listed(readable(path.name), path))
-    return listed
+    return Listing(tuple(listed))
 
 
 def readable(name: str) -> str:

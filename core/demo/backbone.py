@@ -17,7 +17,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from core.demo import speech
 from core.demo.corpus import IGNORED, MEL_BINS, Corpus, feature_extractor
 
-WIDTH, LAYERS, HEADS = 96, 6, 4
+WIDTH, LAYERS, HEADS = 96, 8, 4
 BATCH = 32
 
 

@@ -88,7 +88,7 @@ def listing(source: str) -> list[Listed]:
 
 @st.cache_data(show_spinner="Listing clips …", ttl=_LISTING_TTL_S, max_entries=16)
 def _listed(source: str) -> list[Listed]:
-    return list_source(source)
+    return list(list_source(source).clips)
 
 
 def identified(listed: Listed) -> Clip:

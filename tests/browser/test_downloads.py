@@ -21,7 +21,7 @@ def saved(tab: Tab, button: str, folder: Path) -> Path:
 
 
 def test_the_main_chart_in_every_format(tab: Tab, server: Server, tmp_path: Path) -> None:
-    clip = list_source(DEMO)[0].name
+    clip = list_source(DEMO).clips[0].name
     tab.open(f"/Clip?clip={clip}").lens(len(server.models.models))
     row = ".st-key-quiet_clip_lens"
     popover = '[data-testid="stPopoverBody"]'

@@ -8,7 +8,7 @@ import pytest
 from core.corpora.source import DEMO, list_source
 from tests.browser.conftest import DESKTOP, PHONE, Server, Tab
 
-CLIP = f"/Clip?clip={list_source(DEMO)[0].name}"
+CLIP = f"/Clip?clip={list_source(DEMO).clips[0].name}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

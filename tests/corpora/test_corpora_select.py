@@ -133,7 +133,7 @@ def test_a_balanced_sample_of_a_folder_does_not_depend_on_its_metadatas_order(vo
             (folder / row[0]).touch()
         with (folder / "metadata.csv").open("w", newline="") as file:
             csv.writer(file).writerows([rows[0], *order])
-        found.append(names(choose(list_source(f"folder:{folder}"), Slice({}, balanced=1, seed=3))))
+        found.append(names(choose(list_source(f"folder:{folder}").clips, Slice({}, balanced=1, seed=3))))
     assert found[0] == found[1] and len(found[0]) == 4
 
 
@@ -157,7 +157,7 @@ def test_a_balanced_sample_needs_labels() -> None:
 
 
 def test_a_clips_id_is_of_its_samples(voices: Path, tmp_path: Path, decoder: Decoder) -> None:
-    listed = list_source(f"folder:{voices}")
+    listed = list_source(f"folder:{voices}").clips
     clips, unusable = identify(listed, decoder, Index(tmp_path / "index.sqlite"))
     assert not unusable
     for clip, source in zip(clips, listed, strict=True):
@@ -204,7 +204,7 @@ def test_clips_that_can_not_be_read_are_casualties_with_reasons(tmp_path: Path, 
 
 def test_a_name_that_is_no_text_is_remembered_too(tmp_path: Path, decoder: Decoder, decoded: list[str]) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
-    listed = list_source(str(save_sound(odd, 0.2, 1)))
+    listed = list_source(str(save_sound(odd, 0.2, 1))).clips
     for _ in range(2):
         clips, unusable = identify(listed, decoder, Index(tmp_path / "index.sqlite"))
         assert len(clips) == 1 and not unusable
@@ -215,7 +215,7 @@ def test_a_name_that_is_no_text_is_remembered_too(tmp_path: Path, decoder: Decod
 
 
 def test_samples_are_read_where_the_clip_lies(voices: Path, tmp_path: Path, decoder: Decoder) -> None:
-    clips, _ = identify(list_source(f"folder:{voices}")[:1], decoder, Index(tmp_path / "index.sqlite"))
+    clips, _ = identify(list_source(f"folder:{voices}").clips[:1], decoder, Index(tmp_path / "index.sqlite"))
     read = samples_reader(decoder, Uploads(2, tmp_path / "uploads"))
     np.testing.assert_array_equal(read(clips[0]), soundfile.read(voices / "clip0.wav", dtype="float32")[0])
 

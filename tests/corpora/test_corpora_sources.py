@@ -20,7 +20,7 @@ def make(folder: Path, *names: str) -> Path:
 
 
 def listing(folder: Path) -> list[Listed]:
-    return list_source(f"folder:{folder}")
+    return list_source(f"folder:{folder}").clips
 
 
 def test_a_folder_with_metadata(tmp_path: Path) -> None:
@@ -141,15 +141,15 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
 def test_files_keep_the_order_they_were_given_in(tmp_path: Path) -> None:
     make(tmp_path, "b.wav", "a.flac", "odd: name.wav")
     words = [str(tmp_path / name) for name in ("b.wav", "a.flac", "odd: name.wav")]
-    assert [clip.name for clip in list_source(words)] == ["b.wav", "a.flac", "odd: name.wav"]
-    assert list_source(words[2]) == [Listed("odd: name.wav", tmp_path / "odd: name.wav")]
+    assert [clip.name for clip in list_source(words).clips] == ["b.wav", "a.flac", "odd: name.wav"]
+    assert list_source(words[2]).clips == [Listed("odd: name.wav", tmp_path / "odd: name.wav")]
 
 
 def test_the_home_directory_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     make(tmp_path, "clips/a.wav")
-    assert list_source("folder:~/clips")[0].path == tmp_path / "clips/a.wav"
-    assert list_source("~/clips/a.wav")[0].path == tmp_path / "clips/a.wav"
+    assert list_source("folder:~/clips").clips[0].path == tmp_path / "clips/a.wav"
+    assert list_source("~/clips/a.wav").clips[0].path == tmp_path / "clips/a.wav"
 
 
 def test_names_that_are_no_text_can_be_shown_and_found(tmp_path: Path) -> None:
@@ -157,13 +157,13 @@ def test_names_that_are_no_text_can_be_shown_and_found(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/clips"))
     odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.wav"))
     save_sound(odd, 0.2, 1)
-    for clips in (listing(folder), list_source(str(odd))):
+    for clips in (listing(folder), list_source(str(odd)).clips):
         assert clips == [Listed("caf\ufffd.wav", odd)]
         clips[0].name.encode()
 
 
 def test_the_demo_is_there_labelled_and_has_several_speakers() -> None:
-    clips = list_source("demo")
+    clips = list_source("demo").clips
     assert len(clips) >= 8
     assert all(clip.path.is_relative_to(paths.DEMO_CLIPS) and clip.path.is_file() for clip in clips)
     assert {clip.label for clip in clips} == {"anger", "happiness", "neutral", "sadness"}

@@ -34,5 +34,5 @@ def test_without_measurements_labels_and_speakers_still_differ(tmp_path: Path) -
 
 
 def test_the_demo_has_some() -> None:
-    clips = highlights(list_source(DEMO))
+    clips = highlights(list_source(DEMO).clips)
     assert len({clip.label for clip in clips}) == 4
