@@ -13,7 +13,7 @@ from core.models import adapter as adapters
 from core.models import files
 from core.models.adapter import by
 from core.models.fingerprint import fingerprint
-from core.models.info import LoraModule, ModelFiles, ModelInfo, Role
+from core.models.info import EncoderShape, LoraModule, ModelFiles, ModelInfo, Role
 from core.models.registry import Entry, Refused, read_registry
 from core.store.index import Index
 
@@ -67,19 +67,41 @@ def _unknown(name: str, known: Sequence[str]) -> Refusal:
     return Refusal(f"There is no model {name!r} in the registry; there are {there}.")
 
 
+@dataclass(frozen=True)
+class Base:
+    """The encoder of a base checkpoint as its files say. `tensors` are all names and shapes in `weights`."""
+
+    directory: Path
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    preprocessor: Path | None
+    shape: EncoderShape
+    tensors: Shapes
+    fingerprint: str
+
+
+def describe_base(entry: Entry, index: Index, *, download: bool = False) -> Base:
+    """Find an entry's base and read its headers. Raises Refusal where it is missing, damaged, or not Whisper."""
+    directory = files.best_checkpoint(files.resolve(entry.base, entry, download=download), "config.json")
+    config = files.read_json(directory / "config.json")
+    weights = files.weight_files(directory, "model")
+    preprocessor = directory / "preprocessor_config.json"
+    found = [preprocessor] if preprocessor.is_file() else []
+    shape = encoder.read_shape(config, files.read_json(preprocessor) if found else {}, directory)
+    tensors = files.tensor_shapes(weights)
+    if not any(encoder.encoder_tensor(name) for name in tensors):
+        raise Refusal(f"{weights[0]} holds no Whisper encoder: give a whisper checkpoint as `base`.")
+    own = fingerprint({"encoder": weights, "config": [directory / "config.json"], "extractor": found}, index)
+    return Base(directory, config, weights, preprocessor if found else None, shape, tensors, own)
+
+
 def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo:
     """Find a model's files and check that their headers fit together.
 
     Raises Refusal, in one sentence, where a file is missing, pickled, damaged or does not fit the others.
     """
-    base = files.best_checkpoint(files.resolve(entry.base, entry, download=download), "config.json")
-    config = files.read_json(base / "config.json")
-    weights = files.weight_files(base, "model")
-    preprocessor = base / "preprocessor_config.json"
-    shape = encoder.read_shape(config, files.read_json(preprocessor) if preprocessor.is_file() else {}, base)
-    base_shapes = files.tensor_shapes(weights)
-    if not any(encoder.encoder_tensor(name) for name in base_shapes):
-        raise Refusal(f"{weights[0]} holds no Whisper encoder: give a whisper checkpoint as `base`.")
+    base = describe_base(entry, index, download=download)
+    config, weights, shape = base.config, base.weights, base.shape
 
     lora: tuple[LoraModule, ...] = ()
     adapter_file, adapter_config, adapter_shapes = None, None, Shapes()
@@ -90,13 +112,13 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
         adapters.check_config(adapter_json, adapter_config)
         adapter_file = files.weight_files(directory, "adapter_model")[0]
         adapter_shapes = files.tensor_shapes((adapter_file,))
-        feed_forward = encoder.whole_number(config, "encoder_ffn_dim", base / "config.json")
+        feed_forward = encoder.whole_number(config, "encoder_ffn_dim", base.directory / "config.json")
         lora = adapters.read_modules(adapter_shapes, adapter_json, shape, feed_forward, adapter_file)
     role = entry.role or _usual_role(entry)
     _check_role(role, entry)
 
     head_files, head_config = _find_head(entry, role, adapter_file, weights, download)
-    own_file = (head_files or (adapter_file or base,))[0]
+    own_file = (head_files or (adapter_file or base.directory,))[0]
     head_shapes = files.tensor_shapes(head_files)
     if head_files and config.get("use_weighted_layer_sum") and encoder.LAYER_WEIGHTS not in head_shapes:
         # PEFT saves no layer weights: they stay the base's, whose own head goes first and is replaced by what follows
@@ -107,9 +129,7 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
     classes = _check_head(own_head, shape.layers, shape.width, own_file) if own_head else len(entry.labels)
     labels = _labels(entry, classes, head_config, config)
 
-    extractor = [preprocessor] if preprocessor.is_file() else []
-    base_print = fingerprint({"encoder": weights, "config": [base / "config.json"], "extractor": extractor}, index)
-    parts: dict[str, Any] = {"base": base_print, "role": "untrained" if role is Role.UNTRAINED else "trained"}
+    parts: dict[str, Any] = {"base": base.fingerprint, "role": "untrained" if role is Role.UNTRAINED else "trained"}
     parts |= {"adapter": [adapter_file, adapter_config] if adapter_file and adapter_config else []}
     parts |= {"head": head_files or str(classes)}
     return ModelInfo(
@@ -117,19 +137,19 @@ def describe(entry: Entry, index: Index, *, download: bool = False) -> ModelInfo
         role=role,
         group=entry.group or Path(entry.base).name,
         fingerprint=fingerprint(parts, index),
-        base_fingerprint=base_print,
+        base_fingerprint=base.fingerprint,
         labels=labels,
         shape=shape,
         lora=lora,
         files=ModelFiles(
-            config=base / "config.json",
+            config=base.directory / "config.json",
             encoder=weights,
             head=head_files,
             adapter=adapter_file,
             adapter_config=adapter_config,
-            preprocessor=preprocessor if preprocessor.is_file() else None,
+            preprocessor=base.preprocessor,
         ),
-        parameters=_parameters(base_shapes, lora, adapter_shapes, head_shapes),
+        parameters=_parameters(base.tensors, lora, adapter_shapes, head_shapes),
         weighted_layer_sum=encoder.LAYER_WEIGHTS in head_shapes,
         synthetic=entry.synthetic,
     )

@@ -20,7 +20,7 @@ from core import encoder as names
 from core.errors import Refusal
 from core.models.files import not_whole
 from core.models.head import Head, build_head
-from core.models.info import ModelInfo, Role
+from core.models.info import EncoderShape, ModelInfo, Role
 
 _UNTRAINED_SD = 0.02  # of the entries of an untrained adapter's A and B (the paper's draw)
 _UNTRAINED_SEED = 0
@@ -102,21 +102,28 @@ class Loader:
 
 
 def load_base(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> LoadedBase:
-    """The encoder of a base checkpoint, decoder left on disk; every tensor must be there and fit."""
+    """The encoder of a model's base, ready to be traced."""
+    encoder = read_encoder(info.files.config, info.files.encoder, info.shape, device, dtype)
+    backbone = Backbone(encoder).eval().requires_grad_(False)
+    return LoadedBase(backbone, read_extractor(info.files.preprocessor, info.shape), nnsight.NNsight(backbone))
+
+
+def read_encoder(
+    config_file: Path, weights: tuple[Path, ...], shape: EncoderShape, device: torch.device, dtype: torch.dtype
+) -> WhisperEncoder:
+    """The encoder of a checkpoint, decoder left on disk; every tensor must be there and fit. Raises Refusal."""
     try:
-        config = WhisperConfig.from_dict(json.loads(info.files.config.read_text(encoding="utf-8")))
+        config = WhisperConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
         with torch.device("meta"):
             encoder = WhisperEncoder(config)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise Refusal(
-            f"{info.files.config} describes no encoder ({_line(error)}): copy or download it again."
-        ) from error
+        raise Refusal(f"{config_file} describes no encoder ({_line(error)}): copy or download it again.") from error
     stride = encoder.conv1.stride[0] * encoder.conv2.stride[0]
-    if stride * info.shape.frames != info.shape.mel_frames:
-        raise Refusal(f"{info.files.config} needs a convolution stride of {stride}, which this version can't read.")
+    if stride * shape.frames != shape.mel_frames:
+        raise Refusal(f"{config_file} needs a convolution stride of {stride}, which this version can't read.")
     expected = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
-    state = _read(info.files.encoder, names.encoder_tensor)
-    where = info.files.encoder[0]
+    state = _read(weights, names.encoder_tensor)
+    where = weights[0]
     if missing := sorted(expected.keys() - state.keys()):
         raise Refusal(f"{where} lacks encoder.{missing[0]}{_more(missing)}: copy or download it again.")
     if unknown := sorted(state.keys() - expected.keys()):
@@ -128,14 +135,13 @@ def load_base(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> Load
                 f"expected {tuple(expected[name])}."
             )
     encoder.load_state_dict({name: tensor.to(device, dtype) for name, tensor in state.items()}, assign=True)
-    backbone = Backbone(encoder).eval().requires_grad_(False)
-    return LoadedBase(backbone, _extractor(info), nnsight.NNsight(backbone))
+    return encoder
 
 
-def _extractor(info: ModelInfo) -> WhisperFeatureExtractor:
-    if info.files.preprocessor is not None:
-        return WhisperFeatureExtractor.from_pretrained(info.files.preprocessor.parent)
-    shape = info.shape
+def read_extractor(preprocessor: Path | None, shape: EncoderShape) -> WhisperFeatureExtractor:
+    """The checkpoint's own feature extractor, or one that fits its encoder where it has none."""
+    if preprocessor is not None:
+        return WhisperFeatureExtractor.from_pretrained(preprocessor.parent)
     hop = shape.samples_per_frame // names.CONV_STRIDE
     seconds = shape.window_samples // shape.sampling_rate
     return WhisperFeatureExtractor(shape.mel_bins, shape.sampling_rate, hop_length=hop, chunk_length=seconds)
