@@ -1,0 +1,69 @@
+"""What commands write, and how they say what they could not use."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.audio.waveform import SAMPLE_RATE
+from core.corpora.clip import Clip
+from core.engine.interface import Failure
+from core.errors import Refusal
+from core.models.info import ModelInfo
+
+
+def make_directory(directory: Path) -> None:
+    """The output directory, made before any pass is made for it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".lorascope"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise Refusal(f"{directory} can't be written ({error.strerror}): give another --out.") from error
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """A JSON file, which appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def model_json(model: ModelInfo) -> dict[str, Any]:
+    """What identifies a model in a file of results."""
+    return {
+        "name": model.name,
+        "role": model.role.value,
+        "rank": model.rank,
+        "fingerprint": model.fingerprint,
+        "labels": model.labels,
+    }
+
+
+def clip_json(clip: Clip) -> dict[str, Any]:
+    """What identifies a clip in a file of results."""
+    return {"clip_id": clip.clip_id, "name": clip.name, "label": clip.label}
+
+
+def windowed(models: Sequence[ModelInfo], clips: Sequence[Clip], window_start: int) -> list[str]:
+    """One sentence for each clip of which a model saw only a window."""
+    lines = []
+    for clip in clips:
+        short = [model for model in models if clip.n_samples > model.shape.window_samples]
+        if short:
+            start = window_start / SAMPLE_RATE
+            end = start + min(model.shape.window_samples for model in short) / SAMPLE_RATE
+            lines.append(
+                f"{clip.name} is {clip.n_samples / SAMPLE_RATE:.1f} s long: only {start:g} to {end:g} s were "
+                f"analysed ({', '.join(model.name for model in short)}); --window moves that."
+            )
+    return lines
+
+
+def failed_passes(failures: Sequence[Failure]) -> list[str]:
+    """One line for each model and reason, with how many clips and the first of them."""
+    by_reason: dict[str, list[str]] = {}
+    for failure in failures:
+        by_reason.setdefault(f"{failure.model}: {failure.reason}", []).append(failure.clip.name)
+    return [f"{reason} ({len(clips)} clips: {', '.join(clips[:5])})" for reason, clips in by_reason.items()]
