@@ -1,5 +1,6 @@
 """Which of a source's clips: slices, balanced samples, and their ids."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from core.errors import Refusal
 from core.store.index import Index
 
 _KNOWN = ("label", "speaker", "session", "dialog", "transcript", "split")  # what a source may say of a clip
-FIELDS = ("name", "emotion", "speaker", "session", "dialog")
+FIELDS = ("name", "emotion", "speaker", "session", "dialog", "split")
+_SESSION = re.compile(r"(?:ses(?:sion)?)? ?0*(\d+)", re.IGNORECASE)  # 1, Ses01, Session1
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,12 @@ def parse_where(text: str) -> dict[str, str]:
 
 def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
     """The slice of a source's clips, in the source's order; refuses a slice that is empty."""
-    kept = [clip for clip in listed if all(_matches(clip, field, value) for field, value in chosen.where.items())]
+    wanted = {field: _comparable(field, value) for field, value in chosen.where.items()}
+    kept = [
+        clip
+        for clip in listed
+        if all(_comparable(field, value_of(clip, field)) == value for field, value in wanted.items())
+    ]
     if not kept:
         asked = ", ".join(f"{field}={value}" for field, value in chosen.where.items()) or "the source"
         raise Refusal(f"No clip fits {asked}: `python -m core clips` lists what there is.")
@@ -57,10 +64,21 @@ def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
     return kept if chosen.limit is None else kept[: chosen.limit]
 
 
-def _matches(clip: Listed, field: str, value: str) -> bool:
+def value_of(clip: Listed, field: str) -> str | None:
+    """What the source says of a clip under one of FIELDS; emotions go by their canonical names."""
     if field == "emotion":
-        return clip.label is not None and canonical(clip.label) == canonical(value)
-    return getattr(clip, field) == value
+        return None if clip.label is None else canonical(clip.label)
+    return getattr(clip, field)
+
+
+def _comparable(field: str, value: str | None) -> str | None:
+    """A value as it is compared: emotions by their canonical names, sessions that are numbered by their number."""
+    if value is None:
+        return None
+    if field == "emotion":
+        return canonical(value)
+    match = _SESSION.fullmatch(value) if field == "session" else None
+    return match[1] if match else value
 
 
 def _balanced(clips: list[Listed], per_class: int, seed: int) -> list[Listed]:

@@ -1,4 +1,4 @@
-"""A clip source as people write it: `demo`, `folder:/path`, `uploads`, or one or more audio files."""
+"""A clip source as people write it: `demo`, `iemocap:/path`, `folder:/path`, `dataset:…`, `uploads`, or audio files."""
 
 import os
 from collections.abc import Sequence
@@ -7,15 +7,23 @@ from pathlib import Path
 
 from core import paths
 from core.errors import Refusal
+from core.settings import settings
 
 UPLOADS = "uploads"
 DEMO = "demo"
 FOLDER = "folder:"
+IEMOCAP = "iemocap:"
+DATASET = "dataset:"
+_SPLITS = {  # as the Hub reads names of splits
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A clip as its source lists it, before it is decoded. `key` tells it from the source's others and is stable."""
+    """A clip as its source lists it, before it is decoded; `name` tells it from the source's others."""
 
     name: str
     path: Path
@@ -35,9 +43,12 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def list_source(source: str | Sequence[str]) -> Listing:
-    """Clips of a source, ordered by name; refuses a source that does not exist or holds no audio."""
-    from core.corpora import folder
+def list_source(source: str | Sequence[str], cache_dir: Path | None = None) -> Listing:
+    """Clips of a source, ordered by name; refuses a source that does not exist or holds no audio.
+
+    Sound that lies inside a data set's tables is written below `cache_dir` (default: the setting).
+    """
+    from core.corpora import folder, hub, iemocap
 
     words = [source] if isinstance(source, str) else list(source)
     if not words:
@@ -45,11 +56,17 @@ def list_source(source: str | Sequence[str]) -> Listing:
     if len(words) == 1:
         word = words[0]
         if word == DEMO:
-            return Listing(tuple(folder.list_folder(paths.DEMO_CLIPS)))
+            return folder.list_folder(paths.DEMO_CLIPS)
         if word.startswith(FOLDER):
-            return Listing(tuple(folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())))
+            return folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())
+        if word.startswith(IEMOCAP):
+            return iemocap.list_iemocap(Path(word.removeprefix(IEMOCAP)).expanduser())
+        if word.startswith(DATASET):
+            return hub.list_dataset(word.removeprefix(DATASET), (cache_dir or settings().cache_dir) / "datasets")
         if ":" in word and not Path(word).expanduser().exists():
-            raise Refusal(f"{word!r} is no clip source: use demo, folder:/path, or audio files.")
+            raise Refusal(
+                f"{word!r} is no clip source: use demo, iemocap:/path, folder:/path, dataset:…, or audio files."
+            )
         if Path(word).expanduser().is_dir():
             raise Refusal(f"{word} is a directory: write folder:{word}.")
     listed = []
@@ -59,6 +76,12 @@ def list_source(source: str | Sequence[str]) -> Listing:
             raise Refusal(f"There is no audio file {word}: check the path, or use demo or folder:/path.")
         listed.append(Listed(readable(path.name), path))
     return Listing(tuple(listed))
+
+
+def split_named(word: str) -> str | None:
+    """The split that data sets call `word` ("train", "validation" or "test"), or None: `"dev"` → `"validation"`."""
+    plain = word.strip().lower()
+    return next((split for split, words in _SPLITS.items() if plain in words), None)
 
 
 def readable(name: str) -> str:

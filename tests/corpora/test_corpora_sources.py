@@ -20,7 +20,7 @@ def make(folder: Path, *names: str) -> Path:
 
 
 def listing(folder: Path) -> list[Listed]:
-    return list_source(f"folder:{folder}").clips
+    return list(list_source(f"folder:{folder}").clips)
 
 
 def test_a_folder_with_metadata(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_folder_with_metadata(tmp_path: Path) -> None:
     )
     assert listing(tmp_path) == [
         Listed("a.wav", tmp_path / "a.wav", "angry", "S1", "one"),
-        Listed("sub/b.flac", tmp_path / "sub/b.flac", "sad", "S2", None, "d1"),
+        Listed("sub/b.flac", tmp_path / "sub/b.flac", "sad", "S2", None, "d1", "hello"),
     ]
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
         (f"folder:{tmp_path}/empty", r"holds no audio \(.flac, .mp3, .ogg, .opus, .wav\)"),
         (str(tmp_path), f"is a directory: write folder:{tmp_path}"),
         (f"{tmp_path}/gone.wav", "There is no audio file"),
-        ("ftp://x/y", "'ftp://x/y' is no clip source: use demo, folder:/path, or audio files"),
+        ("ftp://x/y", "'ftp://x/y' is no clip source: use demo, iemocap:/path, folder:/path, dataset:…, or audio"),
         ("Demo", "There is no audio file Demo: check the path, or use demo"),
         ([], "No clips were given"),
         (["demo", str(tmp_path / "notes.txt")], "There is no audio file demo"),
@@ -142,7 +142,7 @@ def test_files_keep_the_order_they_were_given_in(tmp_path: Path) -> None:
     make(tmp_path, "b.wav", "a.flac", "odd: name.wav")
     words = [str(tmp_path / name) for name in ("b.wav", "a.flac", "odd: name.wav")]
     assert [clip.name for clip in list_source(words).clips] == ["b.wav", "a.flac", "odd: name.wav"]
-    assert list_source(words[2]).clips == [Listed("odd: name.wav", tmp_path / "odd: name.wav")]
+    assert list_source(words[2]).clips == (Listed("odd: name.wav", tmp_path / "odd: name.wav"),)
 
 
 def test_the_home_directory_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +157,9 @@ def test_names_that_are_no_text_can_be_shown_and_found(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/clips"))
     odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.wav"))
     save_sound(odd, 0.2, 1)
-    for clips in (listing(folder), list_source(str(odd)).clips):
-        assert clips == [Listed("caf\ufffd.wav", odd)]
+    for source in (f"folder:{folder}", str(odd)):
+        clips = list_source(source).clips
+        assert clips == (Listed("caf\ufffd.wav", odd),)
         clips[0].name.encode()
 
 
