@@ -10,7 +10,7 @@ INTERRUPTED = 130  # as shells report Ctrl-C
 
 def main(words: Sequence[str]) -> int:
     """Run one command; a Refusal becomes one line on stderr and exit code 2."""
-    from core.cli import analyze, listing
+    from core.cli import analyze, evaluate, listing, train
     from core.cli.arguments import parse
     from core.cli.session import FAILED, WRONG_REQUEST
     from core.errors import Refusal
@@ -21,6 +21,8 @@ def main(words: Sequence[str]) -> int:
         "clips": listing.clips,
         "cache": listing.cache,
         "settings": listing.settings,
+        "train": train.train,
+        "evaluate": evaluate.evaluate,
         "demo": listing.demo,
     }
     try:

@@ -8,7 +8,9 @@ from typing import NoReturn
 
 from core import __version__
 from core.analyses.catalogue import ANALYSES
+from core.corpora.folds import SCHEMES
 from core.errors import Refusal
+from core.training.recipe import PRESETS
 
 VARIANTS = ("published", "released", "corrected")
 
@@ -51,6 +53,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_device(analyze)
     _add_cache(analyze)
 
+    _add_train(commands.add_parser("train", help="train an adapter, a head or a whole encoder, fold by fold"))
+
+    _add_evaluate(commands.add_parser("evaluate", help="UAR, WAR and confusion on labelled clips, compared pairwise"))
+
     cache = commands.add_parser("cache", help="look after the activation cache")
     cache.add_argument("action", choices=("stats", "verify", "prune"))
     cache.add_argument(
@@ -64,13 +70,59 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", required=True, metavar="B", help="hub id or directory of a Whisper checkpoint")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where fold1, fold2, … go")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="the paper's recipe, or its released script's")
+    parser.add_argument("--folds", choices=SCHEMES, help="how clips are divided (default: speakers)")
+    parser.add_argument("--fold", metavar="N,…", help="only these folds (default: all)")
+    parser.add_argument("--rank", type=_seed, metavar="R", help="of LoRA; 0 trains the head alone (default: 32)")
+    parser.add_argument("--alpha", type=float, metavar="A", help="of LoRA (default: twice the rank)")
+    parser.add_argument("--dropout", type=float, metavar="P", help="of LoRA (default: 0.1)")
+    parser.add_argument("--targets", metavar="T,…", help="projections LoRA adapts (default: v_proj)")
+    parser.add_argument("--layers", metavar="L,…", help="layers LoRA adapts, as 0-3,7 (default: all)")
+    parser.add_argument("--full", action="store_true", help="train the whole encoder instead of an adapter")
+    parser.add_argument("--head", type=Path, metavar="DIR", help="trained head to start from, or a run with one a fold")
+    parser.add_argument("--epochs", type=_count, metavar="N", help="at most (default: 20)")
+    parser.add_argument("--patience", type=_seed, metavar="N", help="stop after N epochs without a better one")
+    parser.add_argument("--learning-rate", type=float, metavar="X", help="highest one (default: 5e-5)")
+    parser.add_argument("--warmup", type=float, metavar="S", help="share of the steps until it is reached (default: 0)")
+    parser.add_argument("--batch-size", type=_count, metavar="N", help="clips a step and device (default: 8)")
+    parser.add_argument("--weight-decay", type=float, metavar="X", help="of AdamW (default: 0)")
+    parser.add_argument("--class-weights", action="store_true", help="let every class count alike")
+    parser.add_argument("--shuffle-labels", action="store_true", help="a control: permute the training labels")
+    _add_clips(parser)
+    _add_device(parser)
+    _add_cache(parser, optional=False)
+    parser.set_defaults(seed=None)  # the preset's, which a given one replaces
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--models", metavar="A,B", help="names in the registry, or all; needs --clips")
+    what.add_argument(
+        "--runs", nargs="+", type=Path, metavar="DIR", help="what `train` wrote, or a fold of it, each on its test clips"
+    )
+    parser.add_argument("--reference", metavar="NAME", help="compare with this row (default: the frozen one)")
+    parser.add_argument("--base", metavar="B", help="of the runs, where theirs has moved: hub id or directory")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where evaluate.csv and evaluate.json go")
+    _add_registry(parser)
+    _add_clips(parser, required=False)
+    _add_device(parser)
+    _add_cache(parser)
+
+
 def _add_registry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--registry", type=Path, metavar="FILE", help="models (default: models.toml of the repository)")
 
 
-def _add_clips(parser: argparse.ArgumentParser) -> None:
+def _add_clips(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
-        "--clips", required=True, nargs="+", metavar="SOURCE", help="demo, folder:/path, or audio files"
+        "--clips",
+        required=required,
+        nargs="+",
+        metavar="SOURCE",
+        help="demo, iemocap:/path, folder:/path, dataset:…, or audio files",
     )
     parser.add_argument("--where", default="", metavar="F=V,…", help="slice, as emotion=anger,speaker=F01")
     parser.add_argument("--balanced", type=_count, metavar="K", help="K clips of each class")

@@ -18,7 +18,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from core import encoder as names
 from core.errors import Refusal
-from core.models.files import not_whole
+from core.models.files import not_whole, read_json, weight_files
 from core.models.head import Head, build_head
 from core.models.info import EncoderShape, ModelInfo, Role
 
@@ -153,6 +153,14 @@ def _load_head(info: ModelInfo, base: LoadedBase, device: torch.device) -> Head:
     if info.role is Role.FROZEN:
         _check_same_encoder(info, base)
     return build_head(_read(info.files.head, names.head_tensor), device)
+
+
+def read_head(directory: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """`projector.weight`, … of a trained head's directory, and its classes as far as its config names them."""
+    tensors = _read(weight_files(directory, "model"), names.head_tensor)
+    config = directory / "config.json"
+    named = read_json(config).get("id2label", {}) if config.is_file() else {}
+    return tensors, tuple(str(named[key]) for key in sorted(named, key=int))
 
 
 def _fresh_head(info: ModelInfo) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""Training adapters and heads that the registry takes as they are."""
