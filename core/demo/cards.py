@@ -1,13 +1,12 @@
-"""The demo's model card and data card, written from what was measured."""
+"""The demo's model card, written from what was measured."""
 
 from pathlib import Path
 from typing import Any
 
 
 def write_cards(out: Path, metrics: dict[str, Any]) -> None:
-    """Write MODEL_CARD.md and DATA_CARD.md into `out`."""
+    """Write MODEL_CARD.md into `out`; the data card is `data_card`'s."""
     (out / "MODEL_CARD.md").write_text(_model_card(metrics))
-    (out / "DATA_CARD.md").write_text(_data_card(metrics))
 
 
 def _table(metrics: dict[str, Any]) -> str:
@@ -60,34 +59,4 @@ within the intervals mean nothing.
 {_table(metrics)}
 
 Confusion matrices, training curves and sizes are in `metrics.json`. Made by `{metrics["command"]}`.
-"""
-
-
-def _data_card(metrics: dict[str, Any]) -> str:
-    sizes, clips = metrics["sizes"], metrics["shipped_clips"]["clips"]
-    return f"""# LoRAscope starter demo: clips (synthetic)
-
-**No human is heard here.** {clips} clips of four synthetic speakers (F01, F02, M01, M02), each saying the same two
-sentences in acted anger, happiness, neutral and sadness, 16 kHz mono FLAC. So minimal pairs exist: same speaker,
-same words, other emotion. `clips/metadata.csv` holds label, speaker and session (one female and one male voice).
-
-## How made
-espeak-ng says a sentence on a monotone; the WORLD vocoder takes it apart and puts it together again with a drawn
-melody, timing, loudness and voice noise (`core/demo/prosody.py` has every number). A control of a clip = base + the
-speaker's habit + effect of the emotion x intensity x the speaker's expressivity + noise. The emotion sits mostly in
-dynamics: size, shape and place of pitch accents, final rise or fall, declination, lengthening, pauses, jitter and
-tremor, emphasis and decay of loudness; a little in levels (mean pitch, tempo, spectral tilt, breath). Loudness is
-normalised, sentences are the same for every emotion, distributions overlap.
-
-The effects were chosen by hand after common descriptions of acted emotions, coarsely. They are a caricature, and a
-model that does well here has learnt this caricature.
-
-## What else was made and is not shipped
-- {sizes["utterances"] * sizes["renderings"]} clips of random sentences with random prosody (for the recogniser).
-- Acted clips of {sizes["train_speakers"]} training, {sizes["valid_speakers"]} validation and
-  {sizes["test_speakers"]} test speakers (women's and men's voices in equal number). A speaker = an espeak-ng voice
-  variant bent to an own pitch, vocal-tract length, expressivity and habits.
-  Test speakers stand on variants that no training or validation speaker stands on.
-
-`python -m core demo` makes all of it again.
 """

@@ -18,15 +18,15 @@ _CONTROLS: dict[str, tuple[float, float, float, float, float, tuple[float, float
     "range_st": (3.0, 0.7, 0.9, 0.2, 11, (2.5, 3.0, 0.0, -1.8)),  # height of accents
     "peak_place": (0.4, 0.08, 0.12, -0.2, 1.2, (-0.35, 0.45, 0.0, 0.1)),  # where in the vowel an accent peaks
     "width_ms": (110, 10, 15, 35, 240, (-50, 30, 0, 60)),  # how broad an accent is
-    "slope_st": (3.0, 0.7, 0.9, -3, 9, (1.2, -2.2, 0.0, 0.3)),  # fall of the melody over the utterance
-    "final_st": (-1.5, 0.6, 0.9, -6, 6, (-2.0, 3.6, 0.0, 0.2)),  # movement in the last 300 ms
-    "log_rate": (0.0, 0.07, 0.06, -0.35, 0.3, (0.06, 0.03, 0.0, -0.09)),  # log of the tempo
-    "accent_stretch": (0.15, 0.05, 0.08, 0, 0.9, (-0.1, 0.35, 0.0, 0.1)),  # lengthening of accented vowels
+    "slope_st": (3.0, 0.7, 0.9, -3, 9, (0.5, -1.3, 0.0, 0.3)),  # fall of the melody over the utterance
+    "final_st": (-1.5, 0.6, 0.9, -6, 6, (-1.9, 3.3, 0.0, 0.2)),  # movement in the last 300 ms
+    "log_rate": (0.0, 0.07, 0.06, -0.35, 0.3, (0.01, 0.05, 0.0, 0.0)),  # log of the tempo
+    "accent_stretch": (0.15, 0.05, 0.08, 0, 0.9, (-0.1, 0.35, 0.0, 0.05)),  # lengthening of accented vowels
     "final_stretch": (0.2, 0.08, 0.1, 0, 1.0, (-0.15, 0.0, 0.0, 0.4)),  # lengthening towards the end
-    "pause_rate": (0.07, 0.03, 0.03, 0, 0.6, (0.0, -0.03, 0.0, 0.22)),  # chance of a pause between words
-    "pause_ms": (110, 15, 30, 40, 350, (-20, -20, 0, 70)),
+    "pause_rate": (0.07, 0.03, 0.03, 0, 0.6, (0.0, -0.03, 0.0, 0.15)),  # chance of a pause between words
+    "pause_ms": (110, 15, 30, 40, 350, (-20, -20, 0, 40)),
     "jitter_st": (0.10, 0.04, 0.04, 0.02, 0.9, (0.25, 0.0, 0.0, 0.05)),  # pitch noise from frame to frame
-    "tremor_st": (0.05, 0.05, 0.07, 0, 1.2, (0.0, 0.05, 0.0, 0.45)),  # slow wavering of the pitch
+    "tremor_st": (0.05, 0.05, 0.07, 0, 1.2, (0.0, 0.05, 0.0, 0.55)),  # slow wavering of the pitch
     "emphasis_db": (3.0, 0.8, 1.0, 0, 11, (4.0, 1.5, 0.0, -1.5)),  # loudness of accents over the rest
     "decay_db": (2.0, 0.8, 0.9, -3, 9, (-1.0, -2.0, 0.0, 3.0)),  # loudness lost over the utterance
     "tilt_db": (0.0, 1.0, 0.4, -4, 4, (0.5, 0.3, 0.0, -0.5)),  # dB per octave
@@ -43,7 +43,7 @@ VARIANTS = {
     ),
 }
 TEST_VARIANTS = {
-    "F": ("f4", "belinda", "anika", "steph2"),
+    "F": ("f4", "belinda", "anika", "steph2", "aunty"),
     "M": ("m7", "Lee", "Gene", "pablo", "Michael", "robert"),
 }
 
