@@ -138,9 +138,8 @@ class _Lines(TrainerCallback):
     def __init__(self, say: Callable[[str], None], epochs: int) -> None:
         self._say, self._epochs = say, epochs
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        metrics = more["metrics"]
         if state.is_world_process_zero and "eval_uar" in metrics:
             self._say(f"epoch {round(state.epoch or 0)} of {self._epochs}: validation UAR {metrics['eval_uar']:.3f}")
 
@@ -152,7 +151,7 @@ def _metrics(prediction: EvalPrediction) -> dict[str, float]:
 
 def _scores(trainer: Trainer, examples: Examples, classes: int) -> dict[str, Any]:
     """n, UAR, WAR and confusion (rows: true class)."""
-    answer = trainer.predict(examples)  # type: ignore[arg-type]
+    answer = trainer.predict(examples)
     guess = np.asarray(answer.predictions).argmax(-1)
     truth = np.asarray(answer.label_ids)
     return {
