@@ -101,7 +101,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--models", metavar="A,B", help="names in the registry, or all; needs --clips")
     what.add_argument(
-        "--runs", nargs="+", type=Path, metavar="DIR", help="what `train` wrote, or a fold of it, each on its test clips"
+        "--runs", nargs="+", type=Path, metavar="DIR", help="what `train` wrote, or folds of it, each on its test clips"
     )
     parser.add_argument("--reference", metavar="NAME", help="compare with this row (default: the frozen one)")
     parser.add_argument("--base", metavar="B", help="of the runs, where theirs has moved: hub id or directory")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
 from core.engine.interface import Failure
 from core.errors import Refusal
@@ -44,21 +43,6 @@ def model_json(model: ModelInfo) -> dict[str, Any]:
 def clip_json(clip: Clip) -> dict[str, Any]:
     """What identifies a clip in a file of results."""
     return {"clip_id": clip.clip_id, "name": clip.name, "label": clip.label}
-
-
-def windowed(models: Sequence[ModelInfo], clips: Sequence[Clip], window_start: int) -> list[str]:
-    """One sentence for each clip of which a model saw only a window."""
-    lines = []
-    for clip in clips:
-        short = [model for model in models if clip.n_samples > model.shape.window_samples]
-        if short:
-            start = window_start / SAMPLE_RATE
-            end = start + min(model.shape.window_samples for model in short) / SAMPLE_RATE
-            lines.append(
-                f"{clip.name} is {clip.n_samples / SAMPLE_RATE:.1f} s long: only {start:g} to {end:g} s were "
-                f"analysed ({', '.join(model.name for model in short)}); --window moves that."
-            )
-    return lines
 
 
 def failed_passes(failures: Sequence[Failure]) -> list[str]:
