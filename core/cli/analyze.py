@@ -47,12 +47,12 @@ def analyze(arguments: argparse.Namespace) -> int:
         registry = describe_registry(settings.registry, store.index, download=True, names=chosen)
         models, refused = choose_models(registry, chosen)
         reference = default_reference(models, arguments.reference)
-        clips, unusable = select_clips(arguments, store)
-        if not clips:
-            raise Refusal(f"None of the clips can be used; the first: {unusable[0].reason}")
+        selection = select_clips(arguments, store)
+        if not selection.clips:
+            raise Refusal(f"None of the clips can be used; the first: {selection.unusable[0].reason}")
         request = AnalysisRequest(
             models=tuple(models),
-            clips=tuple(clips),
+            clips=tuple(selection.clips),
             reference=reference,
             variant=arguments.variant,
             frames=arguments.frames or DEFAULT_FRAMES[arguments.variant],
@@ -70,8 +70,9 @@ def analyze(arguments: argparse.Namespace) -> int:
             engine.close()
         for name, result in answers.results.items():
             write_csv(arguments.out / f"{name}.csv", result.rows())
-        casualties = _casualties(refused, unusable, answers)
+        casualties = _casualties(refused, selection.unusable, answers)
         run = describe_run(names, request, settings, status, answers, casualties, time.monotonic() - begun)
+        run["source_notes"] = list(selection.notes)
         _write_json(arguments.out / "run.json", run)
     complain(casualties + [f"Note: {text}" for text in run["windowed"]])
     return CASUALTIES if casualties else DONE

@@ -49,16 +49,16 @@ def _model_row(model: ModelInfo, state: str) -> tuple[str, ...]:
 def clips(arguments: argparse.Namespace) -> int:
     """The selection as CSV on stdout."""
     with session(arguments) as (_, store):
-        selected, unusable = select_clips(arguments, store)
+        selection = select_clips(arguments, store)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("clip_id", "name", "label", "speaker", "session", "duration_s"))
-    for clip in selected:
+    for clip in selection.clips:
         duration = f"{clip.n_samples / SAMPLE_RATE:.3f}"
         writer.writerow((clip.clip_id, clip.name, clip.label, clip.speaker, clip.session, duration))
-    complain([clip.reason for clip in unusable])
-    if unusable and not selected:
+    complain([clip.reason for clip in selection.unusable] + [f"Note: {text}" for text in selection.notes])
+    if selection.unusable and not selection.clips:
         return WRONG_REQUEST
-    return CASUALTIES if unusable else DONE
+    return CASUALTIES if selection.unusable else DONE
 
 
 def cache(arguments: argparse.Namespace) -> int:

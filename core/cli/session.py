@@ -1,10 +1,11 @@
-"""What a command works with: settings with its options on top, the store, and clips."""
+"""What a command works with: settings with its options on top, the store, models and clips."""
 
 import argparse
 import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,6 +14,10 @@ from core.audio.decoder import decoder
 from core.corpora.clip import Clip
 from core.corpora.select import Slice, Unusable, choose, identify, parse_where
 from core.corpora.source import list_source
+from core.errors import Refusal
+from core.models.describe import Models
+from core.models.info import ModelInfo
+from core.models.registry import Refused
 from core.settings import Settings, read_settings
 from core.store.store import Store
 
@@ -31,12 +36,44 @@ def session(arguments: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
         yield settings, Store(settings.cache_dir, settings.cache_max_gb)
 
 
-def select_clips(arguments: argparse.Namespace, store: Store) -> tuple[list[Clip], list[Unusable]]:
-    """The clips the arguments choose, decoded once for their ids, and those that can't be used."""
+@dataclass(frozen=True)
+class Selection:
+    """Clips that were chosen, those of them that can't be used, and what is worth knowing about their source."""
+
+    clips: list[Clip]
+    unusable: list[Unusable]
+    notes: tuple[str, ...]
+
+
+def select_clips(arguments: argparse.Namespace, store: Store) -> Selection:
+    """The clips the arguments choose, decoded once for their ids."""
     slice_ = Slice(parse_where(arguments.where), arguments.balanced, arguments.limit, arguments.seed)
-    listed = choose(list_source(arguments.clips).clips, slice_)
+    source = list_source(arguments.clips, store.directory)
+    listed = choose(source.clips, slice_)
     with progress("clips", len(listed)) as bar:
-        return identify(listed, decoder(), store.index, lambda done: advance(bar, done))
+        clips, unusable = identify(listed, decoder(), store.index, lambda done: advance(bar, done))
+    return Selection(clips, unusable, source.notes)
+
+
+def parse_models(text: str) -> list[str] | None:
+    """Model names from the command line; None for all of them."""
+    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not names:
+        raise Refusal("--models names no model: give names from the registry, or all.")
+    return None if names == ["all"] else names
+
+
+def choose_models(registry: Models, names: list[str] | None) -> tuple[list[ModelInfo], list[Refused]]:
+    """The models of these names, or all, and those of them that can't be used. Refuses where none can."""
+    refused = {entry.name: entry for entry in registry.refused}
+    if names is None:
+        models, bad = list(registry.models), list(registry.refused)
+    else:
+        bad = [refused[name] for name in names if name in refused]
+        models = [registry.named(name) for name in names if name not in refused]
+    if not models:
+        raise Refusal(bad[0].reason)
+    return models, bad
 
 
 def progress(title: str, total: int) -> tqdm:
@@ -47,6 +84,12 @@ def progress(title: str, total: int) -> tqdm:
 def advance(bar: tqdm, done: int) -> None:
     """Move a bar to `done`."""
     bar.update(done - bar.n)
+
+
+def show(bar: tqdm, total: int, done: int) -> None:
+    """Move a bar to `done` of a total that was not known before."""
+    bar.total = total
+    advance(bar, done)
 
 
 def complain(lines: list[str]) -> None:

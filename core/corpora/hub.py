@@ -37,7 +37,8 @@ def list_dataset(where: str, kept: Path) -> Listing:
     soundless = 0
     for split, table in splits.items():
         known_split = split_named(split)
-        for number, row in enumerate(table.select_columns([audio, *columns.values()])):
+        stored = replace(features[audio], decode=False)  # bytes or a path; decoding would need torch
+        for number, row in enumerate(table.select_columns([audio, *columns.values()]).cast_column(audio, stored)):
             path = _sound(row[audio] or {}, kept)
             if path is None:
                 soundless += 1
@@ -57,7 +58,7 @@ def list_dataset(where: str, kept: Path) -> Listing:
 
 
 def _load(where: str) -> Mapping[str, Any]:
-    """Tables by split, with the audio as it is stored, not decoded."""
+    """Tables by split."""
     try:
         import datasets
     except ImportError as error:
@@ -67,29 +68,29 @@ def _load(where: str) -> Mapping[str, Any]:
         datasets.disable_progress_bars()
     name, _, config = where.partition("@")
     folder = Path(name).expanduser()
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~")) or not name):
-        raise Refusal(f"There is no folder {name or 'after dataset:'}: check the path.")
+    if not name:
+        raise Refusal("dataset: names no data set: write dataset:/path or dataset:hub/id.")
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
+        raise Refusal(f"There is no folder {name}: check the path.")
     try:
         if any((folder / file).is_file() for file in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(folder))
         else:
             found = datasets.load_dataset(str(folder) if folder.is_dir() else name, config or None)
     except Exception as error:  # the package raises nearly everything
-        reason = " ".join(str(error).split())[:300]
-        raise Refusal(f"The data set {where} can't be loaded: {reason or type(error).__name__}") from error
+        raise Refusal(f"The data set {where} can't be loaded: {_reason(error)}") from error
     if isinstance(found, datasets.Dataset):
         found = {str(found.split or "all"): found}
-    return {
-        split: table.cast(
-            datasets.Features(
-                {
-                    column: datasets.Audio(decode=False) if isinstance(feature, datasets.Audio) else feature
-                    for column, feature in table.features.items()
-                }
-            )
-        )
-        for split, table in found.items()
-    }
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    """What the package says, on one line, and what lies behind it."""
+    first = " ".join(str(error).split()) or type(error).__name__
+    while behind := error.__cause__ or error.__context__:
+        error = behind
+    last = " ".join(str(error).split())
+    return first[:300] if not last or last in first else f"{first[:300]} ({last[:300]})"
 
 
 def _column(field: str, features: Mapping[str, Any]) -> str | None:

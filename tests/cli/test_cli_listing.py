@@ -11,6 +11,7 @@ import pytest
 from core.settings import Settings
 from tests.checkpoints import LABELS, write_registry
 from tests.cli.command import Answer, Run, lorascope
+from tests.corpora.trees import iemocap_tree
 from tests.models.workshop import copied, put_nan
 
 Quick = Callable[..., Answer]
@@ -115,6 +116,24 @@ def test_clips_are_listed_as_csv(quick: Quick, voices: Path) -> None:
         "duration_s": "0.750",
     }
     assert len({row["clip_id"] for row in found}) == 8 and all(len(row["clip_id"]) == 64 for row in found)
+
+
+def test_iemocap_is_listed_with_what_is_worth_knowing_about_it(quick: Quick, tmp_path: Path) -> None:
+    """Two clips can't be used: one has no sound, one an empty file. The rest is listed, notes go to stderr."""
+    release = iemocap_tree(tmp_path, per_class=1, seconds=0.2)
+    answer = quick("clips", "--clips", f"iemocap:{release}")
+    assert answer.code == 3
+    assert answer.out.startswith("clip_id,name,label,speaker,session,duration_s\n")
+    found = listed(answer)
+    assert len(found) == 40 and {row["label"] for row in found} == set(LABELS)
+    assert {row["session"] for row in found} == {f"Ses0{i}" for i in range(1, 6)}
+    casualties = [line for line in answer.err.splitlines() if not line.startswith("Note: ")]
+    assert len(casualties) == 2 and "does not exist" in casualties[0]
+    assert "Note: Left out, because their label is none of the four classes: 10 xxx, 10 fru." in answer.err
+
+    chosen = ("--where", "session=2,speaker=Ses02M", "--balanced", 1)
+    answer = quick("clips", "--clips", f"iemocap:{release}", *chosen)
+    assert answer.code == 0 and [row["speaker"] for row in listed(answer)] == ["Ses02M"] * 4
 
 
 def test_a_selection_of_clips(quick: Quick, voices: Path) -> None:

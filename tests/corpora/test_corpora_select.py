@@ -85,6 +85,18 @@ def test_emotions_are_matched_by_meaning_everything_else_exactly() -> None:
         choose(CLIPS, Slice({"speaker": "s1"}))
 
 
+@pytest.mark.parametrize("asked", ["1", "01", "Ses01", "ses1", "Session1", "session 1"])
+def test_a_session_may_be_written_in_any_way_that_is_its_number(asked: str) -> None:
+    sessions = ("Ses01", "Ses02", "Ses10", "Ses11", "S1", "one", None)
+    clips = [Listed(f"{i}.wav", Path(f"{i}.wav"), session=session) for i, session in enumerate(sessions)]
+    assert names(choose(clips, Slice({"session": asked}))) == ["0.wav"]
+
+
+def test_a_slice_by_split() -> None:
+    clips = [Listed(f"{split}.wav", Path(f"{split}.wav"), split=split) for split in ("train", "test", None)]
+    assert names(choose(clips, Slice(parse_where("split=test")))) == ["test.wav"]
+
+
 def test_an_empty_slice_is_refused_with_what_was_asked() -> None:
     with pytest.raises(Refusal, match="No clip fits emotion=fear, speaker=S1: `python -m core clips` lists"):
         choose(CLIPS, Slice({"emotion": "fear", "speaker": "S1"}))

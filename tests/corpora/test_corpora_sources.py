@@ -50,6 +50,74 @@ def test_metadata_with_file_names_only(tmp_path: Path) -> None:
     assert listing(tmp_path) == [Listed("a.wav", tmp_path / "a.wav")]
 
 
+@pytest.mark.parametrize("column", ["transcript", "transcription", "text"])
+def test_metadata_with_words_and_splits(tmp_path: Path, column: str) -> None:
+    """The Hub's names for splits; one that means nothing is ignored and said."""
+    make(tmp_path, *(f"{i}.wav" for i in range(5)))
+    splits = ("train", "dev", "Test", "", "holdout")
+    rows = "".join(f"{i}.wav,word {i},{split}\n" for i, split in enumerate(splits))
+    (tmp_path / "metadata.csv").write_text(f"file_name,{column},split\n{rows}")
+    found = list_source(f"folder:{tmp_path}")
+    assert [clip.split for clip in found.clips] == ["train", "validation", "test", None, None]
+    assert [clip.transcript for clip in found.clips] == [f"word {i}" for i in range(5)]
+    (note,) = found.notes
+    assert note.startswith("Splits that are none of train, validation and test are ignored: holdout in ")
+
+
+def test_metadata_as_json_lines(tmp_path: Path) -> None:
+    make(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "metadata.jsonl").write_text(
+        '{"file_name": "b.wav", "label": 3, "speaker": null, "text": "café", "more": [1]}\r\n\n'
+        '{"file_name": "a.wav", "label": " sad ", "split": "validation"}'
+    )
+    assert listing(tmp_path) == [
+        Listed("a.wav", tmp_path / "a.wav", "sad", split="validation"),
+        Listed("b.wav", tmp_path / "b.wav", "3", transcript="café"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{broken", r"metadata.jsonl, line 2 is no JSON: "),
+        ("[1]", r"metadata.jsonl, line 2 has no file_name"),
+        ('{"name": "a.wav"}', r"metadata.jsonl, line 2 has no file_name"),
+        ('{"file_name": "../a.wav"}', r"metadata.jsonl, line 2: '../a.wav' is no file below the folder"),
+        ('{"file_name": null}', r"metadata.jsonl, line 2: '' is no file below the folder"),
+    ],
+)
+def test_json_lines_that_make_no_sense_are_refused(tmp_path: Path, line: str, sentence: str) -> None:
+    make(tmp_path, "a.wav")
+    (tmp_path / "metadata.jsonl").write_text(f'{{"file_name": "a.wav"}}\n{line}\n')
+    with pytest.raises(Refusal, match=sentence):
+        listing(tmp_path)
+
+
+def test_folders_named_as_splits_are_splits(tmp_path: Path) -> None:
+    """Each read in its own way: with metadata of its own, with labels as sub-folders, with neither."""
+    make(tmp_path, "train/a.wav", "train/b.wav", "valid/sad/c.wav", "test/d.wav", "notes/readme.md")
+    (tmp_path / "train" / "metadata.csv").write_text("file_name,label,split\na.wav,anger,\nb.wav,neutral,test\n")
+    assert listing(tmp_path) == [
+        Listed("test/d.wav", tmp_path / "test/d.wav", split="test"),
+        Listed("train/a.wav", tmp_path / "train/a.wav", "anger", split="train"),
+        Listed("train/b.wav", tmp_path / "train/b.wav", "neutral", split="test"),
+        Listed("valid/sad/c.wav", tmp_path / "valid/sad/c.wav", "sad", split="validation"),
+    ]
+
+
+def test_metadata_above_folders_named_as_splits(tmp_path: Path) -> None:
+    make(tmp_path, "train/a.wav", "test/b.wav")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntrain/a.wav,anger\ntest/b.wav,sad\n")
+    assert [(clip.label, clip.split) for clip in listing(tmp_path)] == [("sad", "test"), ("anger", "train")]
+
+
+@pytest.mark.parametrize("other", ["calm/x.wav", "x.wav"])
+def test_a_split_beside_something_else_is_a_label(tmp_path: Path, other: str) -> None:
+    make(tmp_path, "train/a.wav", other)
+    found = {clip.name: clip for clip in listing(tmp_path)}
+    assert found["train/a.wav"].label == "train" and not any(clip.split for clip in found.values())
+
+
 def test_sub_folders_are_labels_where_there_is_no_metadata(tmp_path: Path) -> None:
     make(tmp_path, "anger/x.wav", "anger/y.MP3", "sadness/x.ogg", "calm/z.opus", "readme.txt", "anger/notes.csv")
     assert [(clip.name, clip.label) for clip in listing(tmp_path)] == [
