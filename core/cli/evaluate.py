@@ -20,11 +20,12 @@ from core.corpora.uploads import Uploads
 from core.engine.build import local_engine
 from core.engine.interface import Engine, Failure, Job
 from core.errors import Refusal
-from core.evaluation.audit import audit
+from core.evaluation.audit import UNTRAINED, audit
 from core.evaluation.compare import Comparison, Scores, compare, score
 from core.evaluation.outcome import Group, Member, class_names, outcome, scorable
 from core.evaluation.result import as_json, rows
 from core.evaluation.text import as_text
+from core.models.info import Role
 from core.provenance import origin
 from core.store.store import Store
 
@@ -166,7 +167,7 @@ def make_groups(candidates: Sequence[Candidate], predictions: Sequence[ModelPred
         if not result.clips:
             continue
         classes[one.row] = names
-        seen = audit(one.manifest, result.clips)
+        seen = UNTRAINED if one.model.role is Role.UNTRAINED else audit(one.manifest, result.clips)
         members.setdefault(one.row, []).append(Member(one.title, one.model, result, seen, one.fold, one.seed))
     return [Group(name, classes[name], tuple(found)) for name, found in members.items()]
 

@@ -7,7 +7,6 @@ from core.corpora.clip import Clip
 from core.corpora.leakage import Facts, facts_of, shared
 from core.evaluation.manifest import Manifest
 
-UNKNOWN = "no manifest: unknown what it was trained on"
 Shared = dict[str, list[str]]
 
 
@@ -21,10 +20,14 @@ class Audit:
     validation: Shared | None = None
 
 
+UNKNOWN = Audit(None, "no manifest: unknown what it was trained on")
+UNTRAINED = Audit(None, "its adapter is not trained")
+
+
 def audit(manifest: Manifest | None, clips: Sequence[Clip]) -> Audit:
     """What the clips share with those a model was trained on, and with those its epoch was chosen on."""
     if manifest is None:
-        return Audit(None, UNKNOWN)
+        return UNKNOWN
     tested = facts_of(clips)
     seen, chosen = shared(manifest.train, tested), shared(manifest.validation, tested)
     sentence = _trained_on(seen, manifest.train, tested)
