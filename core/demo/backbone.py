@@ -15,7 +15,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from core.demo import speech
-from core.demo.corpus import IGNORED, MEL_BINS, Corpus, feature_extractor
+from core.demo.phones import IGNORED, MEL_BINS, Phones, feature_extractor
 
 WIDTH, LAYERS, HEADS = 96, 8, 4
 BATCH = 32
@@ -45,18 +45,17 @@ def config() -> WhisperConfig:
     )
 
 
-def pretrain(corpus: Corpus, out: Path, work: Path, epochs: int, seed: int) -> None:
+def pretrain(corpus: Phones, out: Path, work: Path, epochs: int, seed: int) -> None:
     """Train the encoder on frame-wise phones and save the checkpoint to `out`.
 
     Continues after a kill where the last epoch ended.
     """
     if (out / "backbone.json").exists():
         return
-    assert corpus.phones is not None
     torch.manual_seed(seed)
     model = WhisperForConditionalGeneration(config())
     encoder = model.get_encoder()
-    phone_head = nn.Linear(WIDTH, len(corpus.phone_names))
+    phone_head = nn.Linear(WIDTH, len(corpus.names))
     parameters = [p for p in (*encoder.parameters(), *phone_head.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
     train, valid = corpus.rows("train"), corpus.rows("valid")
@@ -109,7 +108,7 @@ def pretrain(corpus: Corpus, out: Path, work: Path, epochs: int, seed: int) -> N
     facts = {
         "task": "frame-wise phones of synthetic speech, 20 ms frames",
         "frame_accuracy_validation": round(accuracy, 4),
-        "phones": len(corpus.phone_names),
+        "phones": len(corpus.names),
         "clips_train": len(train),
         "clips_validation": len(valid),
         "epochs": epochs,
@@ -119,9 +118,8 @@ def pretrain(corpus: Corpus, out: Path, work: Path, epochs: int, seed: int) -> N
 
 
 @torch.no_grad()
-def frame_accuracy(encoder: WhisperEncoder, phone_head: nn.Module, corpus: Corpus, rows: np.ndarray) -> float:
+def frame_accuracy(encoder: WhisperEncoder, phone_head: nn.Module, corpus: Phones, rows: np.ndarray) -> float:
     """Share of frames inside the clips whose phone is right."""
-    assert corpus.phones is not None
     encoder.eval()
     right = count = 0
     for first in range(0, len(rows), BATCH):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.errors import Refusal
@@ -24,30 +25,35 @@ def read_or_make_rows(
     progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
     """The float32 array of `shape` at `path` (memory-mapped), whose rows `make(first, last)` gives where it is not
-    there yet. What is being made lies beside it until it is whole. Raises Refusal where the disk is too small."""
-    if path.exists():
-        os.utime(path)  # so that what nobody reads any more can be told
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part, count = path.with_suffix(".part"), path.with_suffix(".json")
-        done = json.loads(count.read_text()) if count.exists() and part.exists() else 0
-        _check_room(path, (shape[0] - done) * 4 * int(np.prod(shape[1:])))
-        array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
-        while done < shape[0]:
-            last = min(done + _BLOCK, shape[0])
-            array[done:last] = make(done, last)
-            array.flush()  # before the count says that they are there
-            done = last
-            temporary = count.with_suffix(".tmp")
-            temporary.write_text(json.dumps(done))
-            temporary.replace(count)
-            progress(done)
-        del array
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        count.unlink(missing_ok=True)
+    there yet. Another process that wants it meanwhile waits. Raises Refusal where the disk is too small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            os.utime(path)  # so that what nobody reads any more can be told
+        else:
+            _make_rows(path, shape, make, progress)
     return np.load(path, mmap_mode="r")
+
+
+def _make_rows(
+    path: Path, shape: tuple[int, ...], make: Callable[[int, int], NDArray[np.float32]], progress: Callable[[int], None]
+) -> None:
+    part, count = path.with_suffix(".part"), path.with_suffix(".json")
+    done = json.loads(count.read_text()) if count.exists() and part.exists() else 0
+    _check_room(path, (shape[0] - done) * 4 * int(np.prod(shape[1:])))
+    array = np.lib.format.open_memmap(part, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
+    while done < shape[0]:
+        last = min(done + _BLOCK, shape[0])
+        array[done:last] = make(done, last)
+        array.flush()  # before the count says that they are there
+        done = last
+        temporary = count.with_suffix(".tmp")
+        temporary.write_text(json.dumps(done))
+        temporary.replace(count)
+        progress(done)
+    del array
+    part.replace(path)
+    count.unlink(missing_ok=True)
 
 
 def _check_room(path: Path, needed: int) -> None:

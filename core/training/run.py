@@ -78,8 +78,7 @@ def run(
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", plan.device.partition(":")[2] or "0")
     everyone = PartialState(cpu=plan.device == "cpu")
     encoder = networks.load_encoder(plan.base)
-    with everyone.main_process_first():
-        inputs = _inputs(plan, encoder, samples_of, progress)
+    inputs = _inputs(plan, encoder, samples_of, progress)
     for fold in plan.folds:
         if read_manifest(plan.out / fold.name) is None:
             _train_fold(plan, fold, encoder, inputs, everyone.is_main_process, say)
