@@ -15,6 +15,7 @@ from core.analyses.catalogue import ANALYSES
 from tests.checkpoints import LABELS, write_registry
 from tests.cli.command import Answer, Run, lorascope, pick, rows, run_json
 from tests.conftest import save_sound
+from tests.corpora.trees import iemocap_tree
 from tests.models.workshop import copied, put_nan
 
 Quick = Callable[..., Answer]
@@ -330,7 +331,15 @@ def test_a_clip_that_can_not_be_read_does_not_keep_the_others(analyze: Quick, vo
     run = run_json(tmp_path / "out")
     assert run["casualties"] == lines
     assert len(run["clips"]) == CLIPS - 2
+    assert run["source_notes"] == []
     assert len(rows(tmp_path / "out" / "predict.csv")) == 2 * (CLIPS - 2) * len(LABELS)
+
+
+def test_a_run_keeps_what_is_worth_knowing_about_its_clips(analyze: Quick, tmp_path: Path) -> None:
+    release = iemocap_tree(tmp_path, per_class=1, seconds=0.2)
+    assert analyze("predict", "--limit", 1, clips=f"iemocap:{release}").code == 0
+    notes = run_json(tmp_path / "out")["source_notes"]
+    assert "Left out, because their label is none of the four classes: 10 xxx, 10 fru." in notes
 
 
 @pytest.fixture
@@ -391,7 +400,7 @@ WRONG = {
     "no analysis": ([","], {}, "'nothing' is no analysis"),
     "model": ([], {"--models": "Frozen,Nobody"}, "no model 'Nobody' in the registry; there are 'Frozen', 'LoRA'"),
     "no model": ([], {"--models": ","}, "--models names no model"),
-    "source": ([], {"--clips": "nowhere:x"}, "'nowhere:x' is no clip source: use demo, folder:/path, or audio files"),
+    "source": ([], {"--clips": "nowhere:x"}, "'nowhere:x' is no clip source: use demo, iemocap:/path, folder:"),
     "file": ([], {"--clips": "gone.wav"}, "There is no audio file gone.wav"),
     "folder": ([], {"--clips": "folder:/gone"}, "There is no folder /gone"),
     "variant": ([], {"--variant": "improved"}, "choose from 'published', 'released', 'corrected'"),
