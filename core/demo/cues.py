@@ -74,8 +74,9 @@ def _cues(samples: NDArray[np.float64], rate: int) -> dict[str, float]:
     steps = np.diff(melody)[np.diff(voiced) == 1]
     tail = melody[voiced >= voiced[-1] - 60]  # the last 300 ms
 
-    power = np.square(np.abs(np.fft.rfft(samples * np.hanning(samples.size))))
-    hertz = np.fft.rfftfreq(samples.size, 1 / rate)
+    size = 1 << (samples.size - 1).bit_length()  # a prime number of samples would take very long
+    power = np.square(np.abs(np.fft.rfft(samples * np.hanning(samples.size), size)))
+    hertz = np.fft.rfftfreq(size, 1 / rate)
     band = (hertz > 100) & (hertz < 7000)
     octaves = np.log2(hertz[band] / 1000)
     return {
