@@ -15,6 +15,7 @@ from core.errors import Refusal
 from core.models.describe import describe_registry
 from core.models.info import ModelInfo
 from core.settings import Settings, read_settings
+from core.training.rows import FOLDER, remove_unread
 
 
 def models(arguments: argparse.Namespace) -> int:
@@ -68,13 +69,16 @@ def cache(arguments: argparse.Namespace) -> int:
             good, bad = store.verify()
             print(f"{good} records are good, {len(bad)} were damaged and are dropped.")
         elif arguments.action == "prune":
-            print(f"Freed {store.prune(arguments.to_gb) / 1e6:.1f} MB.")
+            freed = store.prune(arguments.to_gb) + remove_unread(store.directory / FOLDER)
+            print(f"Freed {freed / 1e6:.1f} MB.")
         stats = store.stats()
         print(
             f"{stats.directory}: {stats.records} records, {stats.bytes / 1e6:.1f} MB of {stats.limit_bytes / 1e9:g} GB"
         )
         for kind, (count, size) in stats.by_kind.items():
             print(f"  {kind}: {count} records, {size / 1e6:.1f} MB")
+        if features := sum(file.stat().st_size for file in (store.directory / FOLDER).glob("*")):
+            print(f"  besides, features for training: {features / 1e6:.1f} MB")
     return DONE
 
 

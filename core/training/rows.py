@@ -6,6 +6,7 @@ So memory does not grow with the number of clips, and a run that is killed goes 
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from core.errors import Refusal
 
+FOLDER = "training"  # in the cache's directory
 _BLOCK = 64  # clips
+_UNREAD_S = 24 * 3600.0
 
 
 def read_or_make_rows(
@@ -54,6 +57,17 @@ def _make_rows(
     del array
     part.replace(path)
     count.unlink(missing_ok=True)
+
+
+def remove_unread(folder: Path) -> int:
+    """Delete the arrays in `folder` that nobody has asked for lately; the number of bytes that gave."""
+    freed = 0
+    for file in folder.glob("*"):
+        about = file.stat()
+        if time.time() - about.st_mtime > _UNREAD_S:
+            freed += about.st_size
+            file.unlink()
+    return freed
 
 
 def _check_room(path: Path, needed: int) -> None:

@@ -28,6 +28,7 @@ from core.training import features, networks
 from core.training.fold import Examples, Trained, train
 from core.training.manifest import about_fold, read_manifest, write_json, write_manifest
 from core.training.recipe import Recipe
+from core.training.rows import FOLDER
 
 REQUEST = "run.json"
 REGISTRY = "models.toml"
@@ -90,7 +91,7 @@ def _inputs(
     plan: Plan, encoder: Any, samples_of: Callable[[Clip], np.ndarray], progress: Callable[[str, int, int], None]
 ) -> np.ndarray:
     """What the network takes: log-mel features, or for a head alone the frozen encoder's means."""
-    folder, count, shape = plan.cache / "training", len(plan.clips), plan.base.shape
+    folder, count, shape = plan.cache / FOLDER, len(plan.clips), plan.base.shape
     extractor = read_extractor(plan.base.preprocessor, shape)
     mel = features.log_mel(
         folder, plan.clips, shape, extractor, samples_of, lambda done: progress("features", done, count)

@@ -1,5 +1,6 @@
 """Arrays made in blocks on disk: whole, read again, and gone on with after a kill."""
 
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import Refusal
-from core.training.rows import read_or_make_rows
+from core.training.rows import read_or_make_rows, remove_unread
 
 COUNT = 150  # more than two blocks
 
@@ -52,6 +53,18 @@ def test_it_goes_on_after_a_kill(tmp_path: Path) -> None:
 
     np.testing.assert_array_equal(read_or_make_rows(path, WHOLE.shape, make), WHOLE)
     assert seen[0] > 0
+
+
+def test_what_nobody_reads_any_more_can_be_removed(tmp_path: Path) -> None:
+    """Reading counts, not making; a folder that is not there is no error."""
+    for name in ("old.npy", "read again.npy"):
+        read_or_make_rows(tmp_path / name, WHOLE.shape, block)
+    for file in tmp_path.iterdir():
+        os.utime(file, (0, 0))
+    read_or_make_rows(tmp_path / "read again.npy", WHOLE.shape, block)
+    assert remove_unread(tmp_path) >= WHOLE.nbytes
+    assert (tmp_path / "read again.npy").exists() and not (tmp_path / "old.npy").exists()
+    assert remove_unread(tmp_path / "nowhere") == 0
 
 
 def test_a_disk_that_is_too_small_is_said_before_it_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
