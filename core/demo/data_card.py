@@ -51,7 +51,7 @@ def _table(cues: dict[str, dict[str, float]]) -> str:
 def _data_card(facts: dict[str, Any]) -> str:
     shipped, ten, train, validation = (facts[part] for part in ("shipped", "ten", "train", "validation"))
     best = max(facts["cues"].values(), key=lambda row: row["uar"])["uar"]
-    return f"""# LoRAscope starter demo: clips (synthetic)
+    return f"""# LoRAscope's demo clips (synthetic)
 
 **No human speaks here.** {shipped["clips"]} clips ({shipped["minutes"]} minutes, {shipped["megabytes"]} MB) of
 {shipped["speakers"]} synthetic speakers, each saying the same {shipped["sentences"]} sentences in acted anger,
@@ -84,8 +84,8 @@ A speaker is an espeak-ng voice variant bent to an own pitch, vocal-tract length
 ten speakers stand on ten variants that no training or validation speaker stands on.
 
 ## What it is not
-The effects were chosen by hand after common descriptions of acted emotions, coarsely, and some were lowered until no
-single cue gave the emotion away. They are a caricature, and a model that does well here has learnt this caricature:
+The effects were chosen by hand after common descriptions of acted emotions, coarsely, and retuned once, on the
+validation speakers, because duration and the slope of the melody alone told too much. They are a caricature, and a model that does well here has learnt this caricature:
 nothing here says anything about how people express emotions, or how well a model would recognise them.
 
 ## What one cue gives away
