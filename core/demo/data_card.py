@@ -85,8 +85,9 @@ ten speakers stand on ten variants that no training or validation speaker stands
 
 ## What it is not
 The effects were chosen by hand after common descriptions of acted emotions, coarsely, and retuned once, on the
-validation speakers, because duration and the slope of the melody alone told too much. They are a caricature, and a model
-that does well here has learnt this caricature: nothing here says anything about how people express emotions, or how well a model would recognise them.
+validation speakers, because duration and the slope of the melody alone told too much. They are a caricature, and a
+model that does well here has learnt this caricature: nothing here says anything about how people express emotions, or
+how well a model would recognise them.
 
 ## What one cue gives away
 Each cue alone, through a decision tree of at most 8 leaves, on the {train["clips"] + validation["clips"]} clips of the
