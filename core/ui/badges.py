@@ -9,7 +9,7 @@ from core.models.info import ModelInfo
 
 SYNTHETIC = "Synthetic demo"
 SYNTHETIC_HELP = (
-    "A starter: small models in the real formats, trained within an hour on computer-made speech. They show what "
+    "Small models in the real formats, trained on computer-made speech. They show what "
     "LoRAscope does and say nothing about people's emotions. Details: `demo/MODEL_CARD.md` and `demo/DATA_CARD.md`."
 )
 
