@@ -116,39 +116,36 @@ def find_test_clips(manifests: Sequence[Manifest], store: Store) -> tuple[dict[P
     """Each fold's test clips, found again by their sound in the source it was trained from; and what is not there."""
     tests: dict[Path, tuple[Clip, ...]] = {}
     casualties: list[str] = []
-    known: dict[tuple[tuple[str, ...], str], dict[str, Clip]] = {}
+    sources: dict[tuple[tuple[str, ...], str], tuple[list[Clip], list[str]]] = {}
     for one in manifests:
+        source = (one.source, one.where)
         if not one.test.clip_ids:
             casualties.append(f"{one.directory} has no test clips of its own: give some with --clips.")
             continue
-        try:
-            if (one.source, one.where) not in known:
-                known[one.source, one.where] = {}  # asked once, also where it is not there
-                clips, unusable = _read_source(one, store)
-                known[one.source, one.where] = clips
-                casualties += unusable
-        except Refusal as error:
-            casualties.append(str(error))
-        clips = known[one.source, one.where]
-        there = [clip for clip_id, clip in clips.items() if clip_id in one.test.clip_ids]
+        if source not in sources:
+            try:
+                sources[source] = _read_source(one, store)
+            except Refusal as error:
+                sources[source] = [], [str(error)]
+        clips, unusable = sources[source]
+        # the same sound under two names is the first one, as everywhere
+        there = {clip.clip_id: clip for clip in reversed(clips) if clip.clip_id in one.test.clip_ids}
         gone = len(one.test.clip_ids) - len(there)
         if gone:
+            casualties += [reason for reason in unusable if reason not in casualties]  # these may be the ones
             casualties.append(
                 f"{one.directory}: {gone} of its {len(one.test.clip_ids)} test clips are not in "
                 f"{' '.join(one.source)} any more (moved, changed or damaged)."
             )
         if there:
-            tests[one.directory] = tuple(there)
+            tests[one.directory] = tuple(reversed(there.values()))
     return tests, casualties
 
 
-def _read_source(manifest: Manifest, store: Store) -> tuple[dict[str, Clip], list[str]]:
-    """A source's clips by id. The same sound under two names is the first one, as everywhere."""
+def _read_source(manifest: Manifest, store: Store) -> tuple[list[Clip], list[str]]:
+    """A source's clips, and why others of it can't be used (which may have been so in training)."""
     listing = list_source(manifest.source, store.directory)
     listed = choose(listing.clips, Slice(parse_where(manifest.where)))
     with progress("clips", len(listed)) as bar:
         clips, unusable = identify(listed, decoder(), store.index, lambda done: advance(bar, done))
-    by_id: dict[str, Clip] = {}
-    for clip in clips:
-        by_id.setdefault(clip.clip_id, clip)
-    return by_id, [clip.reason for clip in unusable]
+    return clips, [clip.reason for clip in unusable]

@@ -12,8 +12,8 @@ from core.emotions import canonical
 from core.errors import Refusal
 from core.models.files import read_json
 from core.models.info import ModelInfo, Role
+from core.training.manifest import MANIFEST
 
-MANIFEST = "manifest.json"
 METHODS = {"head": Role.FROZEN, "lora": Role.LORA, "full": Role.FULL}  # how it was trained, and what it is then
 _SAME = (
     "base_fingerprint",

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from core.corpora.folds import natural_order
 from core.errors import Refusal
-from core.evaluation.manifest import MANIFEST, METHODS, Manifest, read_manifest
+from core.evaluation.manifest import METHODS, Manifest, read_manifest
 from core.models.describe import describe
 from core.models.info import ModelInfo
 from core.models.registry import Entry
 from core.store.index import Index
+from core.training.manifest import MANIFEST
 
 
 def find_folds(directories: Sequence[Path]) -> tuple[list[Manifest], list[str]]:

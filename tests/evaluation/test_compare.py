@@ -194,11 +194,11 @@ def test_intervals_over_speakers_cover_the_truth_and_those_over_clips_do_not() -
     people, each = 30, 20
     truth = np.tile([0, 1], people * each // 2)
     covered: dict[str, list[bool]] = {"speakers": [], "clips": []}
-    for trial in range(150):
+    for trial in range(100):
         skill = np.repeat(draw.beta(3, 2, size=people), each)
         guess = np.where(draw.random(truth.size) < skill, truth, 1 - truth)
         groups = {"speakers": np.repeat(np.arange(people), each)}
-        if trial < 25:  # drawing hundreds of clips takes longer, and is plainly worse
+        if trial < 15:  # drawing hundreds of clips takes longer, and is plainly worse
             groups["clips"] = np.arange(truth.size)
         for kind, group in groups.items():
             count = int(group.max()) + 1
