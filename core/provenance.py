@@ -1,15 +1,17 @@
-"""What a file of results says of how it came about."""
+"""What a file of results says of how it came about, and how it is written."""
 
 import importlib.metadata
+import json
 import platform
 import shlex
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from core import __version__
 
-_LIBRARIES = ("torch", "transformers", "peft", "nnsight", "numpy", "scikit-learn", "soundfile", "soxr")
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "nnsight", "numpy", "scikit-learn", "soundfile", "soxr")
 
 
 def origin() -> dict[str, Any]:
@@ -20,3 +22,10 @@ def origin() -> dict[str, Any]:
         "versions": {"lorascope": __version__, "python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """A JSON file, which appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -12,7 +12,7 @@ from core.analyses.table import write_csv
 from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
 from core.cli.answers import Answers, answer
-from core.cli.output import clip_json, failed_passes, make_directory, model_json, write_json
+from core.cli.output import clip_json, failed_passes, make_directory, model_json
 from core.cli.session import (
     CASUALTIES,
     DONE,
@@ -34,7 +34,7 @@ from core.errors import Refusal
 from core.models.describe import default_reference, describe_registry
 from core.models.info import ModelInfo
 from core.models.registry import Refused
-from core.provenance import origin
+from core.provenance import origin, write_json
 from core.settings import Settings
 
 

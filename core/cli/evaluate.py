@@ -13,7 +13,7 @@ from core.analyses.table import write_csv
 from core.audio.decoder import decoder
 from core.cli.answers import answer
 from core.cli.candidates import Candidate, of_models, of_runs
-from core.cli.output import clip_json, failed_passes, make_directory, model_json, write_json
+from core.cli.output import clip_json, failed_passes, make_directory, model_json
 from core.cli.session import CASUALTIES, DONE, complain, progress, session, show
 from core.corpora.samples import samples_reader
 from core.corpora.uploads import Uploads
@@ -26,7 +26,7 @@ from core.evaluation.outcome import Group, Member, class_names, outcome, scorabl
 from core.evaluation.result import as_json, rows
 from core.evaluation.text import as_text
 from core.models.info import Role
-from core.provenance import origin
+from core.provenance import origin, write_json
 from core.store.store import Store
 
 

@@ -1,6 +1,5 @@
 """What commands write, and how they say what they could not use."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,6 @@ def make_directory(directory: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise Refusal(f"{directory} can't be written ({error.strerror}): give another --out.") from error
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """A JSON file, which appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def model_json(model: ModelInfo) -> dict[str, Any]:

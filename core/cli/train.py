@@ -13,6 +13,7 @@ from core.audio.waveform import SAMPLE_RATE
 from core.cli.session import CASUALTIES, DONE, complain, progress, select_clips, session
 from core.corpora.folds import Fold, make_folds
 from core.corpora.samples import samples_reader
+from core.corpora.source import from_anywhere
 from core.corpora.uploads import Uploads
 from core.emotions import canonical
 from core.engine.device import choose_device
@@ -74,7 +75,7 @@ def train(arguments: argparse.Namespace) -> int:
             device=device,
             head=arguments.head,
             facts={
-                "source": list(arguments.clips),
+                "source": from_anywhere(arguments.clips),
                 "where": arguments.where,
                 "preset": arguments.preset,
                 "notes": notes + list(selected.notes),

@@ -78,6 +78,17 @@ def list_source(source: str | Sequence[str], cache_dir: Path | None = None) -> L
     return Listing(tuple(listed))
 
 
+def from_anywhere(source: Sequence[str]) -> list[str]:
+    """The same source whatever the working directory: paths in it become absolute."""
+    words = []
+    for word in source:
+        kind = next((kind for kind in (IEMOCAP, FOLDER, DATASET) if word.startswith(kind)), "")
+        path = Path(word.removeprefix(kind)).expanduser()
+        # what is no path here is a name: demo, or a data set's on the Hub
+        words.append(f"{kind}{path.absolute()}" if path.exists() and word != DEMO else word)
+    return words
+
+
 def split_named(word: str) -> str | None:
     """The split that data sets call `word` ("train", "validation" or "test"), or None: `"dev"` → `"validation"`."""
     plain = word.strip().lower()

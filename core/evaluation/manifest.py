@@ -23,7 +23,6 @@ _SAME = (
     "targets",
     "layers",
     "recipe",
-    "head",
     "scheme",
     "source",
     "where",
@@ -99,5 +98,7 @@ def manifest_of(model: ModelInfo) -> Manifest | None:
 
 
 def _recipe(data: Mapping[str, Any]) -> str:
-    same = {name: data.get(name) for name in _SAME} | {"labels": sorted(map(canonical, data["labels"]))}
+    # a head to start from is another one for every seed and fold
+    same = {name: data.get(name) for name in _SAME} | {"from_head": bool(data.get("head"))}
+    same["labels"] = sorted(map(canonical, data["labels"]))
     return json.dumps(same, sort_keys=True)

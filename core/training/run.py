@@ -24,9 +24,10 @@ from core.emotions import canonical
 from core.errors import Refusal
 from core.models.describe import Base
 from core.models.loading import read_extractor
+from core.provenance import write_json
 from core.training import features, networks
 from core.training.fold import Examples, Trained, train
-from core.training.manifest import about_fold, read_manifest, write_json, write_manifest
+from core.training.manifest import about_fold, read_manifest, write_manifest
 from core.training.recipe import Recipe
 from core.training.rows import FOLDER
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import paths
-from core.corpora.source import Listed, list_source
+from core.corpora.source import Listed, from_anywhere, list_source
 from core.errors import Refusal
 from tests.conftest import save_sound
 
@@ -238,3 +238,12 @@ def test_the_demo_is_there_labelled_and_has_several_speakers() -> None:
     assert {clip.label for clip in clips} == {"anger", "happiness", "neutral", "sadness"}
     assert len({clip.speaker for clip in clips}) >= 2
     assert [clip.name for clip in clips] == sorted(clip.name for clip in clips)
+
+
+def test_a_source_can_be_named_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests keep the source; `demo` stays a name, even beside a folder that is called so."""
+    make(tmp_path, "clips/a.wav", "demo/b.wav")
+    monkeypatch.chdir(tmp_path)
+    words = ["folder:clips", "iemocap:clips", "clips/a.wav", "demo", "dataset:some/id"]
+    there = tmp_path / "clips"
+    assert from_anywhere(words) == [f"folder:{there}", f"iemocap:{there}", f"{there}/a.wav", "demo", "dataset:some/id"]
