@@ -10,6 +10,7 @@ from typing import Any
 
 from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
+from core.cli.output import make_directory
 from core.cli.session import CASUALTIES, DONE, complain, progress, select_clips, session
 from core.corpora.folds import Fold, make_folds
 from core.corpora.samples import samples_reader
@@ -54,6 +55,7 @@ def train(arguments: argparse.Namespace) -> int:
             window = base.shape.window_samples / SAMPLE_RATE
             notes.append(f"{long} clips are longer than the encoder's window: it sees their first {window:g} s.")
         folds = _choose_folds(make_folds(clips, scheme), arguments.fold)
+        make_directory(arguments.out)
         notes += [f"--folds {scheme} leaks: a test speaker may be in training." for fold in folds[:1] if fold.leaking]
         casualties = [clip.reason for clip in selected.unusable]
         complain([f"Note: {note}" for note in notes] + casualties)

@@ -1,5 +1,6 @@
 """Training on one fold: transformers' Trainer, the epoch chosen by validation UAR, and scores at the end."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from tqdm import tqdm
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
@@ -97,7 +99,7 @@ def train(
         disable_tqdm=True,
         report_to="none",
     )
-    callbacks: list[TrainerCallback] = [_Lines(say, recipe.epochs)]
+    callbacks: list[TrainerCallback] = [_Progress(say, recipe.epochs)]
     if recipe.patience:
         callbacks.append(EarlyStoppingCallback(recipe.patience))
     trainer = Trainer(
@@ -132,16 +134,31 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
 
 
-class _Lines(TrainerCallback):
-    """One line an epoch."""
+class _Progress(TrainerCallback):
+    """One line an epoch, and on a terminal a bar of the steps."""
 
     def __init__(self, say: Callable[[str], None], epochs: int) -> None:
         self._say, self._epochs = say, epochs
+        self._bar: tqdm | None = None
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        if self._bar is None:  # here, where it is known after which step a resumed run goes on
+            hidden = not (state.is_world_process_zero and sys.stderr.isatty())
+            first = state.global_step - 1
+            self._bar = tqdm(total=state.max_steps, initial=first, desc="steps", unit="", leave=False, disable=hidden)
+        self._bar.update()
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         metrics = more["metrics"]
         if state.is_world_process_zero and "eval_uar" in metrics:
-            self._say(f"epoch {round(state.epoch or 0)} of {self._epochs}: validation UAR {metrics['eval_uar']:.3f}")
+            with tqdm.external_write_mode(sys.stderr):
+                self._say(
+                    f"epoch {round(state.epoch or 0)} of {self._epochs}: validation UAR {metrics['eval_uar']:.3f}"
+                )
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _metrics(prediction: EvalPrediction) -> dict[str, float]:
