@@ -7,7 +7,7 @@ from core.ui.badges import title
 from core.ui.setup import begin
 
 known, selection = begin("Overview")
-title("LoRAscope", known.models, selection.source)
+title("LoRAscope", known.models, selection.clips.source)
 st.markdown("Where in a speech encoder does LoRA learn to hear emotion?")
 overview.first_look(known)
 overview.say_synthetic(known)

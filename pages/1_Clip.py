@@ -14,16 +14,17 @@ from core.ui.keys import Key
 from core.ui.setup import begin
 
 known, selection = begin("Clip", one_clip=True)
-title("Clip", selection.models, selection.source)
+title("Clip", selection.models, selection.clips.source)
 st.markdown("Layer by layer, what do the frozen and the LoRA model hear in this clip?")
 player = clip_input.bring()
 
-if not selection.models or selection.reference is None or selection.clip is None:
+if not selection.models or selection.reference is None or selection.clips.clip is None:
     nothing_chosen(known, selection)
     status.draw()
     st.stop()
 try:
-    chosen = resolve(selection.source, selection.clip, selection.models, float(st.session_state.get(Key.START) or 0))
+    start_s = float(st.session_state.get(Key.START) or 0)
+    chosen = resolve(selection.clips.source, selection.clips.clip, selection.models, start_s)
 except Refusal as error:
     st.error(str(error))
     status.draw()

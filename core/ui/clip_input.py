@@ -1,5 +1,6 @@
 """Bringing a clip: upload, microphone, player, and the window of a clip that is longer than the models'."""
 
+import textwrap
 import time
 
 import streamlit as st
@@ -14,10 +15,11 @@ from core.figures.clip import window_view, window_view_alt
 from core.figures.layout import CONFIG, number
 from core.models.info import ModelInfo
 from core.settings import settings
-from core.ui import context
+from core.ui import context, sources
 from core.ui.clips import Chosen, upload_label
 from core.ui.keys import Key
 
+_WORDS = 120  # characters of a transcript that are shown at once
 _REFUSED = "refused_upload"  # in the session: the widget's file and the sentence
 
 
@@ -62,8 +64,7 @@ def _take(key: Key) -> None:
     clip = context.uploads().add(waveform, name)
     context.warn(clip.clip_id, waveform.warnings)
     context.desk().forget(clip)
-    st.session_state[Key.SOURCE] = UPLOADS
-    st.session_state[Key.CLIP] = upload_label(clip)
+    sources.show(UPLOADS, upload_label(clip))
 
 
 def _say_refusal(key: Key) -> None:
@@ -76,10 +77,13 @@ def _say_refusal(key: Key) -> None:
 def play(chosen: Chosen) -> None:
     """Player, what is known of the clip, and what is to be said about its sound."""
     clip = chosen.clip
-    facts = [f"{number(clip.n_samples / SAMPLE_RATE)} s" if chosen.kept else None, clip.label, clip.speaker]
-    st.markdown(
-        f"<small>{' · '.join([f'**{_plain(clip.name)}**', *filter(None, facts)])}</small>", unsafe_allow_html=True
-    )
+    seconds = f"{number(clip.n_samples / SAMPLE_RATE)} s" if chosen.kept else None
+    known = [_plain(fact) for fact in (seconds, clip.label, clip.speaker, clip.session) if fact]
+    st.markdown(f"<small>{' · '.join([f'**{_plain(clip.name)}**', *known])}</small>", unsafe_allow_html=True)
+    if clip.transcript:
+        short = textwrap.shorten(clip.transcript, _WORDS, placeholder=" …")
+        cut = short != " ".join(clip.transcript.split())
+        st.caption(f"“{_plain(short)}”", help=_plain(clip.transcript) if cut else None)
     if not chosen.kept:
         st.info("The audio of this clip was not kept. Its curves live on in the cache; upload it again to hear it.")
         return

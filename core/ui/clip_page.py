@@ -146,7 +146,7 @@ class ClipCharts:
     def _reproduce(self, analysis: str) -> Reproduce:
         view = links.address(links.CLIP, _SHOWN)
         clip, chosen = self.chosen.clip, self.selection
-        source, where = chosen.source, f"name={clip.name}"
+        source, where = chosen.clips.source, f"name={clip.name}"
         if clip.path is None:
             if not context.uploads().is_kept(clip.clip_id):
                 return Reproduce(view, "", "The command line reads files: press “Keep this clip” first.")

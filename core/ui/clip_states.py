@@ -8,11 +8,12 @@ from core.corpora.source import DEMO
 from core.errors import Refusal
 from core.models.describe import Models
 from core.models.info import ModelInfo
-from core.ui import context
+from core.ui import context, sources
 from core.ui.clip_views import Read
+from core.ui.clips import labels
 from core.ui.highlights import highlights
 from core.ui.keys import Key
-from core.ui.selection import Selection, default_models
+from core.ui.selection import Clips, Selection, default_models
 
 
 def nothing_chosen(known: Models, selection: Selection) -> None:
@@ -26,22 +27,35 @@ def nothing_chosen(known: Models, selection: Selection) -> None:
         st.info("Choose at least one model in the sidebar.")
         st.button("Take the first group's models", on_click=_take_models, args=(default_models(known),), type="primary")
         return
+    if selection.clips.left_out is not None:
+        _offer_slice(selection.clips)
+        return
     st.info("Upload a voice, record one, or choose a clip in the sidebar.")
-    st.button("Show me a demo clip", key=Key.CLIP_DEMO, on_click=_take_demo_clip, type="primary")
+    names = [model.name for model in selection.models]
+    st.button("Show me a demo clip", key=Key.CLIP_DEMO, on_click=_take_demo_clip, args=(names,), type="primary")
+
+
+def _offer_slice(chosen: Clips) -> None:
+    """The chosen clip is not in the slice: take one that is, or the slice away."""
+    offered = labels(chosen.source, chosen.where)
+    st.info(f"{chosen.left_out} is not among what the filters leave ({', '.join(chosen.where.values())}).")
+    with st.container(horizontal=True):
+        first = f"Show {offered[0]}"
+        st.button(first, key=Key.CLIP_FIRST, on_click=sources.take, args=(offered[0],), type="primary")
+        st.button("Drop the filters", key=Key.FILTERS_DROP, on_click=sources.drop_filters)
 
 
 def _take_models(names: list[str]) -> None:
     st.session_state[Key.MODELS] = names
 
 
-def _take_demo_clip() -> None:
+def _take_demo_clip(models: list[str]) -> None:
     try:
-        clip = highlights(context.listing(DEMO))[0]
+        look = highlights(context.listing(DEMO).clips, models)[0]
     except Refusal as error:
         st.toast(str(error))
         return
-    st.session_state[Key.SOURCE] = DEMO
-    st.session_state[Key.CLIP] = clip.name
+    sources.show(DEMO, look.clip.name)
 
 
 def say_progress(reads: Sequence[Read]) -> str:

@@ -5,17 +5,17 @@ records even after the sound has gone.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import streamlit as st
-
 from core.corpora.clip import Clip
+from core.corpora.select import Slice, choose
 from core.corpora.source import UPLOADS
 from core.engine.interface import Pass
 from core.errors import Refusal
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
-from core.ui import context
+from core.ui import context, links
 from core.ui.keys import Key
 
 _BETWEEN = " · "
@@ -34,15 +34,15 @@ def upload_label(clip: Clip) -> str:
     return f"{clip.name}{_BETWEEN}{clip.clip_id}"
 
 
-def labels(source: str) -> list[str]:
-    """Labels of a source's clips, with the one in the address where that is an upload we no longer hold.
+def labels(source: str, where: Mapping[str, str]) -> list[str]:
+    """Labels of a slice's clips, with the one in the address where that is an upload we no longer hold.
 
     Raises Refusal where the source can't be listed.
     """
     if source != UPLOADS:
-        return [listed.name for listed in context.listing(source)]
+        return [listed.name for listed in choose(context.listing(source).clips, Slice(where))]
     found = [upload_label(clip) for clip in context.uploads().clips()]
-    asked = st.session_state.get(Key.CLIP) or st.query_params.get(Key.CLIP)
+    asked = links.asked(Key.CLIP)
     match = _ID.fullmatch(asked or "")
     if asked and match and asked not in found:
         found = [asked, *(label for label in found if not label.endswith(match["id"]))]
@@ -52,7 +52,7 @@ def labels(source: str) -> list[str]:
 def resolve(source: str, label: str, models: tuple[ModelInfo, ...], start_s: float) -> Chosen:
     """The clip behind a label. Raises Refusal, in one sentence, where there is none."""
     if source != UPLOADS:
-        listed = next((one for one in context.listing(source) if one.name == label), None)
+        listed = next((one for one in context.listing(source).clips if one.name == label), None)
         if listed is None:
             raise Refusal(f"There is no clip {label} in {source}: choose another one.")
         clip = context.identified(listed)

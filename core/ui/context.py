@@ -12,7 +12,7 @@ from core.audio.decoder import decoder
 from core.corpora.clip import Clip
 from core.corpora.samples import samples_reader
 from core.corpora.select import identify
-from core.corpora.source import DEMO, FOLDER, UPLOADS, Listed, list_source
+from core.corpora.source import Listed, Listing, list_source
 from core.corpora.uploads import Uploads
 from core.engine.build import local_engine
 from core.engine.interface import Engine
@@ -22,7 +22,6 @@ from core.settings import settings
 from core.store.store import Store
 from core.ui.jobs import Desk
 
-SOURCES = (DEMO, UPLOADS)
 _LISTING_TTL_S = 30.0  # a folder's files may change under us
 _MODELS_TTL_S = 10.0  # checkpoints too; describing again costs some milliseconds a model
 
@@ -79,16 +78,11 @@ def _described(path: Path, changed: int) -> Models:
     return describe_registry(path, store().index)
 
 
-def listing(source: str) -> list[Listed]:
+# Shared, not copied: nobody can change a Listing, and copying thousands of clips takes longer than drawing a page.
+@st.cache_resource(show_spinner="Listing clips …", ttl=_LISTING_TTL_S, max_entries=16)
+def listing(source: str) -> Listing:
     """Clips of a source that lies on disk, as listed, not decoded. Raises Refusal."""
-    if source not in SOURCES and not source.startswith(FOLDER):
-        raise Refusal(f"{source!r} is no clip source: write demo, uploads or folder:/path/to/audio.")
-    return _listed(source)
-
-
-@st.cache_data(show_spinner="Listing clips …", ttl=_LISTING_TTL_S, max_entries=16)
-def _listed(source: str) -> list[Listed]:
-    return list(list_source(source).clips)
+    return list_source(source)
 
 
 def identified(listed: Listed) -> Clip:

@@ -10,6 +10,9 @@ class Key(StrEnum):
     MODELS = "models"
     REFERENCE = "reference"
     SOURCE = "source"
+    SESSION = "session"  # this and the next two also name the field they filter by
+    SPEAKER = "speaker"
+    EMOTION = "emotion"
     VARIANT = "variant"
     FRAMES = "frames"
     # Clip page: which clip
@@ -19,6 +22,8 @@ class Key(StrEnum):
     CLIP_RECORD = "clip_record"
     CLIP_KEEP = "clip_keep"
     CLIP_DEMO = "clip_demo"
+    CLIP_FIRST = "clip_first"
+    FILTERS_DROP = "filters_drop"
     RETRY = "retry"
     # Clip page: what is shown of it
     READING = "reading"
@@ -32,5 +37,7 @@ class Key(StrEnum):
     CLIP_WINDOW = "clip_window"
 
 
-# Kept when switching pages.
-CARRIED = (Key.MODELS, Key.REFERENCE, Key.SOURCE, Key.CLIP, Key.VARIANT, Key.FRAMES)
+# What narrows a source to a slice, each within what those before it leave.
+FILTERS = (Key.SESSION, Key.SPEAKER, Key.EMOTION)
+# Kept when switching pages. Models come last: there can be several, and core/ui/links.py tells them by that.
+CARRIED = (Key.REFERENCE, Key.SOURCE, *FILTERS, Key.CLIP, Key.VARIANT, Key.FRAMES, Key.MODELS)

@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode, urlsplit
+from itertools import takewhile
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.ui.keys import CARRIED, Key
+from core.ui.keys import CARRIED, FILTERS, Key
 
 Parameters = dict[str, str | list[str]]
 
@@ -15,12 +17,52 @@ PAGES = (
     (HOME, "Overview", ":material/home:"),
     (CLIP, "Clip", ":material/graphic_eq:"),
 )
+_PAGE = "page"  # in the session: the one that was drawn last
 _PATHS = {HOME: "/", CLIP: "/Clip"}
 
 
 def carried() -> Parameters:
     """What the address of another page should hold, so that it shows the same models and clips."""
     return {key.value: value for key in CARRIED if (value := _parameter(key))}
+
+
+def to_clip(models: Sequence[str], source: str, clip: str, variant: str = "") -> Parameters:
+    """What a link to a clip holds: all of its source, whatever the slice is here; the usual variant where none is."""
+    narrowed = {key.value: "" for key in FILTERS}
+    chosen = {Key.VARIANT.value: variant} if variant else {}
+    return {Key.SOURCE.value: source, **narrowed, Key.CLIP.value: clip, **chosen, Key.MODELS.value: list(models)}
+
+
+def follow(page: str) -> None:
+    """Before the widgets of a page are drawn: set them to what the link that led here from another page asks for.
+
+    A widget bound to the address takes its value from there, but on the way between pages Streamlit (1.67) takes out
+    what the page before had bound to its own. What it had in the address stands before what the link says, so the last
+    of each key counts, and of the models those at the end. What the link does not mention stays.
+    """
+    before, st.session_state[_PAGE] = st.session_state.get(_PAGE, page), page
+    context = get_script_run_ctx()
+    if before == page or context is None:
+        return
+    words = parse_qsl(context.query_string, keep_blank_values=True)
+    last: dict[str, str | list[str] | None] = {key: value or None for key, value in words if key != Key.MODELS}
+    if models := [value for _, value in takewhile(lambda word: word[0] == Key.MODELS, reversed(words))]:
+        last[Key.MODELS] = models[::-1]
+    if last.get(Key.CLIP) != st.session_state.get(Key.CLIP):
+        st.session_state[Key.START] = 0.0  # another clip is heard from its beginning
+    for key in CARRIED:
+        if key in last:
+            st.session_state[key] = last[key]
+        elif key in st.session_state:
+            st.session_state[key] = st.session_state[key]  # or it would be lost with the widget
+
+
+def asked(key: Key) -> str | None:
+    """What one of these widgets is set to or, before it is first drawn, what the address wants it to be.
+
+    After a callback has changed a widget, the address still holds the value before until it is drawn again.
+    """
+    return st.session_state[key] if key in st.session_state else st.query_params.get(key)
 
 
 def _parameter(key: Key) -> str | list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.corpora.source import DEMO, Listed
+from core.corpora.source import DEMO
 from core.errors import Refusal
 from core.figures.layout import number
 from core.models.describe import Models
@@ -12,8 +12,8 @@ from core.models.info import ModelInfo
 from core.settings import settings
 from core.ui import context
 from core.ui.badges import SYNTHETIC, SYNTHETIC_HELP
-from core.ui.highlights import highlights
-from core.ui.links import CLIP, Parameters
+from core.ui.highlights import Look, highlights
+from core.ui.links import CLIP, Parameters, to_clip
 from core.ui.selection import default_models
 from core.ui.status import engine_line, size
 
@@ -27,25 +27,29 @@ def first_look(known: Models) -> None:
         st.error("No model in the registry can be used; the reasons stand below.")
         return
     try:
-        clips = highlights(context.listing(DEMO))
+        best, *others = highlights(context.listing(DEMO).clips, [model.name for model in known.models])
     except Refusal as error:
         st.error(str(error))
         return
     names = default_models(known)
     with st.container(border=True):
         st.markdown(
-            f"**A first look.** One clip, {len(names)} models, every layer: what would each model answer "
-            "if it had to decide at that depth?"
+            f"**A first look.** One clip, {len(best.models or names)} models, every layer: what would each model "
+            "answer if it had to decide at that depth?"
         )
+        if best.text:
+            st.markdown(f"**{best.title}.** {best.text}")
         # A link, so that it can be copied and opened beside; the style makes it look like the button it is.
         with st.container(key="first_look"):
-            look = "Look into a clip, layer by layer"
-            st.page_link(CLIP, label=look, icon=":material/graphic_eq:", query_params=_address(names, clips[0]))
-        with st.container(horizontal=True, gap="medium"):
-            st.markdown("Or another one:")
-            for clip in clips[1:]:
-                st.page_link(CLIP, label=_what(clip), icon=_GO, query_params=_address(names, clip))
-            st.page_link(CLIP, label="your own voice", icon=_GO)
+            label = "Look into a clip, layer by layer"
+            st.page_link(CLIP, label=label, icon=":material/graphic_eq:", query_params=_address(names, best))
+        with st.container(key="other_looks"):
+            *places, last = st.columns(len(others) + 1, gap="medium")
+        for place, look in zip(places, others, strict=True):
+            place.page_link(CLIP, label=f"**{look.title}**", icon=_GO, query_params=_address(names, look))
+            if look.text:
+                place.caption(look.text)
+        last.page_link(CLIP, label="**Your own voice**", icon=_GO)
 
 
 def say_synthetic(known: Models) -> None:
@@ -54,12 +58,8 @@ def say_synthetic(known: Models) -> None:
         st.caption(f"**{SYNTHETIC}.** {SYNTHETIC_HELP}")
 
 
-def _what(clip: Listed) -> str:
-    return f"{clip.label} ({clip.speaker})" if clip.label and clip.speaker else clip.label or clip.name
-
-
-def _address(names: Sequence[str], clip: Listed) -> Parameters:
-    return {"models": list(names), "source": DEMO, "clip": clip.name}
+def _address(usual: Sequence[str], look: Look) -> Parameters:
+    return to_clip(look.models or usual, DEMO, look.clip.name, look.variant)
 
 
 def models(known: Models) -> None:
@@ -117,7 +117,7 @@ def clips_and_machine() -> None:
 
 def _sources() -> list[str]:
     try:
-        listed = context.listing(DEMO)
+        listed = context.listing(DEMO).clips
     except Refusal as error:
         demo = str(error)
     else:
@@ -127,5 +127,6 @@ def _sources() -> list[str]:
     return [
         demo,
         f"**uploads**: {held or 'none'} so far; upload or record on the Clip page",
-        "**folder:/path/to/audio**: type it under “Clips from” in the sidebar",
+        "**iemocap:/path/to/IEMOCAP_full_release**, **folder:/path/to/audio** or **dataset:/path/or/name**: "
+        "type it under “Clips from” in the sidebar",
     ]

@@ -1,5 +1,6 @@
 """What the sidebar says is to be shown: the same everywhere, and carried from page to page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.analyses.request import Frames, Variant
@@ -8,13 +9,25 @@ from core.models.info import ModelInfo
 
 
 @dataclass(frozen=True)
+class Clips:
+    """A source and the slice of it, as `--clips` and `--where` have them; on pages that look at one, a clip's label.
+
+    `left_out` is the label of a clip that was chosen before the slice was; None where `clip` is set.
+    """
+
+    source: str
+    where: Mapping[str, str]
+    clip: str | None = None
+    left_out: str | None = None
+
+
+@dataclass(frozen=True)
 class Selection:
-    """`reference` is one of `models`, None only where none is chosen; `clip` is the chosen clip's label."""
+    """`reference` is one of `models`, None only where none is chosen."""
 
     models: tuple[ModelInfo, ...]
     reference: ModelInfo | None
-    source: str
-    clip: str | None
+    clips: Clips
     variant: Variant
     frames: Frames
 

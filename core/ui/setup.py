@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import Refusal
 from core.models.describe import Models
-from core.ui import context, sidebar, style, viewport
+from core.ui import context, links, sidebar, style, viewport
 from core.ui.selection import Selection
 
 _ICON = Path(__file__).with_name("icon.png")  # a Material icon as page icon would be fetched from Google
@@ -17,6 +17,7 @@ def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
     st.set_page_config(page_title=f"{title} · LoRAscope", page_icon=str(_ICON), layout="wide")
     st.html(style.CSS)
     viewport.watch()
+    links.follow(title)
     with st.sidebar:
         st.markdown("### LoRAscope", help="Where in a speech encoder does LoRA learn to hear emotion?")
         sidebar.draw_pages()

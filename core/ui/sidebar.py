@@ -3,11 +3,9 @@
 import streamlit as st
 
 from core.analyses.request import DEFAULT_FRAMES, Frames, Variant
-from core.corpora.source import DEMO, UPLOADS
-from core.errors import Refusal
 from core.models.describe import Models, default_reference
 from core.models.info import ModelInfo
-from core.ui import clips
+from core.ui import sources
 from core.ui.keys import Key
 from core.ui.links import PAGES, carried
 from core.ui.selection import Selection, default_models
@@ -29,17 +27,14 @@ _FRAMES_HELP = """Whisper always sees a full window, so a short clip is mostly p
 - **audio**: only the frames that hold sound
 
 The model's own answer is always over all frames."""
-_SOURCE_HELP = "The embedded demo, what was uploaded or recorded here, or `folder:/path/to/audio` on the server."
-_SOURCE_NAMES = {DEMO: "demo", UPLOADS: "uploads"}
 
 
 def choose(known: Models, *, one_clip: bool) -> Selection:
     """Draw the controls and say what they are set to; `one_clip` is for pages that look at a single clip."""
     models, reference = _choose_models(known)
-    source = _choose_source()
-    clip = _choose_clip(source) if one_clip else None
+    chosen = sources.draw(one_clip=one_clip)
     variant, frames = _choose_variant()
-    return Selection(models, reference, source, clip, variant, frames)
+    return Selection(models, reference, chosen, variant, frames)
 
 
 def draw_pages() -> None:
@@ -73,53 +68,6 @@ def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | No
         help="The model the others are held against, usually the frozen one.",
     )
     return models, known.named(reference)
-
-
-def _choose_source() -> str:
-    options = [DEMO, UPLOADS]
-    asked = st.session_state.get(Key.SOURCE) or st.query_params.get(Key.SOURCE)
-    source = st.selectbox(
-        "Clips from",
-        options if asked in (None, *options) else [*options, asked],
-        key=Key.SOURCE,
-        bind="query-params",
-        help=_SOURCE_HELP,
-        accept_new_options=True,
-        on_change=_forget_clip,
-    )
-    return str(source or DEMO)
-
-
-def _forget_clip() -> None:
-    st.session_state[Key.CLIP] = None
-    _start_over()
-
-
-def _start_over() -> None:
-    """Another clip is heard from its beginning."""
-    st.session_state[Key.START] = 0.0
-
-
-def _choose_clip(source: str) -> str | None:
-    try:
-        options = clips.labels(source)
-    except Refusal as error:
-        st.error(str(error))
-        return None
-    asked = st.session_state.get(Key.CLIP) or st.query_params.get(Key.CLIP)
-    if asked and asked not in options:
-        st.warning(f"There is no clip {asked} in {source}.")
-        st.session_state[Key.CLIP] = None
-    return st.selectbox(
-        "Clip",
-        options,
-        index=None,
-        key=Key.CLIP,
-        bind="query-params",
-        placeholder="Choose a clip" if options else "None yet",
-        filter_mode="contains",
-        on_change=_start_over,
-    )
 
 
 def _choose_variant() -> tuple[Variant, Frames]:

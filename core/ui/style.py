@@ -12,6 +12,15 @@ CSS = """<style>
 [data-testid="stSidebar"] [data-testid="stButtonGroup"] button { padding: 0 0.25rem; min-height: 2rem; }
 [data-testid="stSidebar"] [data-testid="stButtonGroup"] button p { font-size: 0.8125rem; }
 [data-testid="stSidebar"] [data-testid="stSidebarHeader"] { padding-bottom: 0; height: 3rem; }
+/* a slice on two lines; what is chosen can be cleared, and needs the arrow's room */
+.st-key-filters, .st-key-filters [data-testid="stHorizontalBlock"] { gap: 0.5rem; }
+.st-key-filters input { font-size: 0.8125rem; }
+.st-key-filters button[aria-label="Clear value"] + button { display: none; }
+.st-key-about_source { margin: -0.75rem 0; }
+.st-key-about_source button { padding: 0; opacity: 0.75; }
+.st-key-about_source button p { font-size: 0.8125rem; }
+/* what was found in a clip stands under its link */
+.st-key-other_looks a { padding-left: 0; }
 /* uploader as high as the recorder beside it */
 .st-key-clip_upload section:has([data-testid="stFileUploaderDropzoneInstructions"]) {
   flex-direction: row; align-items: center; min-height: 4.25rem; padding: 0.5rem 0.75rem;

@@ -76,7 +76,7 @@ def test_the_address_chooses_variant_and_frames_and_the_lines_are_the_records(
     assert not app.exception
     assert app.segmented_control(key="variant").value == variant
     assert app.segmented_control(key="frames").value == frames
-    clip = context.identified(context.listing(f"folder:{voices}")[1])
+    clip = context.identified(context.listing(f"folder:{voices}").clips[1])
     records = StoredRecords(context.store(), Precision())
     drawn = iter(lines(app))
     for model in context.models().models[:3]:

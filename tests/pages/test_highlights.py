@@ -4,35 +4,63 @@ import json
 from pathlib import Path
 
 from core.corpora.source import DEMO, Listed, list_source
-from core.ui.highlights import highlights
+from core.ui.highlights import Look, highlights
 
+MODELS = ["Frozen", "LoRA"]
 CLIPS = [
     Listed(f"{speaker}_{label}.flac", Path("x"), label, speaker)
     for speaker in ("A", "B")
     for label in ("anger", "sadness")
 ]
+STORY = {"clip": "B_anger.flac", "title": "Only LoRA hears it", "text": "Frozen says sadness.", "models": MODELS}
 
 
-def measured(folder: Path, *models: dict[str, str]) -> Path:
+def measured(folder: Path, *models: dict[str, str], **more: object) -> Path:
     path = folder / "metrics.json"
-    path.write_text(json.dumps({"shipped_clips": {"models": {str(i): {"answers": m} for i, m in enumerate(models)}}}))
+    answers = {"shipped_clips": {"models": {str(i): {"answers": m} for i, m in enumerate(models)}}}
+    path.write_text(json.dumps(answers | more))
     return path
 
 
 def test_the_clip_that_one_model_gets_wrong_comes_first(tmp_path: Path) -> None:
     right = {clip.name: clip.label for clip in CLIPS}
     metrics = measured(tmp_path, right | {"B_sadness.flac": "anger"}, right, right)
-    assert [clip.name for clip in highlights(CLIPS, metrics)] == ["B_sadness.flac", "A_anger.flac"]
+    looks = highlights(CLIPS, MODELS, metrics)
+    assert [look.clip.name for look in looks] == ["B_sadness.flac", "A_anger.flac"]
+    assert [(look.title, look.text) for look in looks] == [("sadness (B)", ""), ("anger (A)", "")]
 
 
 def test_without_measurements_labels_and_speakers_still_differ(tmp_path: Path) -> None:
-    assert [clip.name for clip in highlights(CLIPS, tmp_path / "none.json")] == ["A_anger.flac", "B_sadness.flac"]
+    looks = highlights(CLIPS, MODELS, tmp_path / "none.json")
+    assert [look.clip.name for look in looks] == ["A_anger.flac", "B_sadness.flac"]
     broken = tmp_path / "broken.json"
     broken.write_text("[]")
-    assert len(highlights(CLIPS, broken)) == 2
-    assert highlights([], broken) == []
+    assert len(highlights(CLIPS, MODELS, broken)) == 2
+    assert highlights([], MODELS, broken) == []
+
+
+def test_what_the_build_found_comes_as_it_was_written(tmp_path: Path) -> None:
+    corrected = STORY | {"clip": "A_sadness.flac", "models": ["LoRA"], "variant": "corrected"}
+    metrics = measured(tmp_path, stories=[STORY, corrected])
+    title, text = "Only LoRA hears it", "Frozen says sadness."
+    assert highlights(CLIPS, MODELS, metrics) == [
+        Look(CLIPS[2], title, text, ("Frozen", "LoRA")),
+        Look(CLIPS[1], title, text, ("LoRA",), "corrected"),
+    ]
+
+
+def test_no_story_about_models_or_clips_that_are_not_there(tmp_path: Path) -> None:
+    """Under another registry its sentence would say what nobody can see."""
+    metrics = measured(tmp_path, stories=[STORY | {"clip": "gone.flac"}, STORY])
+    assert [look.clip.name for look in highlights(CLIPS, MODELS, metrics)] == ["B_anger.flac"]
+    assert [look.text for look in highlights(CLIPS, ["LoRA"], metrics)] == ["", ""]
+
+
+def test_stories_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
+    for stories in (None, [], ["text"], [{"clip": "A_anger.flac"}], [STORY | {"models": None}]):
+        assert len(highlights(CLIPS, MODELS, measured(tmp_path, stories=stories))) == 2
 
 
 def test_the_demo_has_some() -> None:
-    clips = highlights(list_source(DEMO).clips)
-    assert len({clip.label for clip in clips}) == 4
+    looks = highlights(list_source(DEMO).clips, [])
+    assert len({look.clip.label for look in looks}) == 4

@@ -15,7 +15,7 @@ for page in ("", "pages/1_Clip.py"):
     app = AppTest.from_file("{app}", default_timeout=60)
     if page:
         app.switch_page(page)
-        app.query_params["clip"] = context.listing("demo")[0].name
+        app.query_params["clip"] = context.listing("demo").clips[0].name
     app.run()
     assert not app.exception, app.exception
 assert app.get("plotly_chart")
