@@ -15,19 +15,10 @@ CLIPS = [
 STORY = {"clip": "B_anger.flac", "title": "Only LoRA hears it", "text": "Frozen says sadness.", "models": MODELS}
 
 
-def measured(folder: Path, *models: dict[str, str], **more: object) -> Path:
+def measured(folder: Path, **facts: object) -> Path:
     path = folder / "metrics.json"
-    answers = {"shipped_clips": {"models": {str(i): {"answers": m} for i, m in enumerate(models)}}}
-    path.write_text(json.dumps(answers | more))
+    path.write_text(json.dumps(facts))
     return path
-
-
-def test_the_clip_that_one_model_gets_wrong_comes_first(tmp_path: Path) -> None:
-    right = {clip.name: clip.label for clip in CLIPS}
-    metrics = measured(tmp_path, right | {"B_sadness.flac": "anger"}, right, right)
-    looks = highlights(CLIPS, MODELS, metrics)
-    assert [look.clip.name for look in looks] == ["B_sadness.flac", "A_anger.flac"]
-    assert [(look.title, look.text) for look in looks] == [("sadness (B)", ""), ("anger (A)", "")]
 
 
 def test_without_measurements_labels_and_speakers_still_differ(tmp_path: Path) -> None:
