@@ -56,7 +56,7 @@ def list_source(source: str | Sequence[str], cache_dir: Path | None = None) -> L
     if len(words) == 1:
         word = words[0]
         if word == DEMO:
-            return folder.list_folder(paths.DEMO_CLIPS)
+            return Listing(iemocap.list_iemocap(paths.DEMO_CLIPS).clips)  # it is no IEMOCAP: the counts mean nothing
         if word.startswith(FOLDER):
             return folder.list_folder(Path(word.removeprefix(FOLDER)).expanduser())
         if word.startswith(IEMOCAP):

@@ -116,7 +116,7 @@ def _publish(made: Path, out: Path) -> None:
 
 def _same_sizes(remembered: Path, sizes: Sizes) -> None:
     """Steps of two different builds must not mix in one work directory."""
-    wanted = asdict(sizes)
+    wanted = json.loads(json.dumps(asdict(sizes)))  # as it comes back from the file
     if remembered.exists() and json.loads(remembered.read_text()) != wanted:
         raise RuntimeError(f"{remembered.parent} holds a build with other sizes; delete it, or name another workdir")
     _write_json(remembered, wanted)

@@ -96,12 +96,12 @@ def _comparisons(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _interval(estimate: Mapping[str, float]) -> str:
-    return f"{estimate['ci_low']:.3f} to {estimate['ci_high']:.3f}"
+    return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
 
 
 def _verdict(ranks: Sequence[Mapping[str, Any]]) -> str:
     """What can be said about ranks, from the paired intervals alone."""
-    apart = [f"{one['model']} and {one['versus']}" for one in ranks if one["uar"]["ci_low"] * one["uar"]["ci_high"] > 0]
+    apart = [f"{one['model']} from {one['versus']}" for one in ranks if one["uar"]["low"] * one["uar"]["high"] > 0]
     if apart:
-        return f"These clips tell apart {' and '.join(apart)}: the interval of the difference leaves 0 out."
+        return f"These clips tell {', and '.join(apart)}: those intervals leave 0 out."
     return "Every interval has 0 in it: these clips do not tell the ranks apart."

@@ -101,15 +101,11 @@ def summary(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": row["name"],
-            "n": row["uar"]["n"],
             "uar": row["uar"],
             "war": row["war"],
             "spread": row["spread"],
             "confusion": row["confusion"],
-            "members": [
-                {"title": one["title"], "seed": one["seed"], "uar": one["uar"], "war": one["war"]}
-                for one in row["members"]
-            ],
+            "members": [{name: one[name] for name in ("title", "seed", "n", "uar", "war")} for one in row["members"]],
         }
         for row in evaluation["rows"]
     ]

@@ -39,11 +39,12 @@ _CHROMIUM = [
 
 @dataclass
 class Server:
-    """A running dashboard and its cache."""
+    """A running dashboard, its cache and its registry."""
 
     process: subprocess.Popen
     url: str
     cache: Path
+    registry: Path
 
     @property
     def store(self) -> Store:
@@ -51,7 +52,7 @@ class Server:
 
     @property
     def models(self) -> Models:
-        return describe_registry(paths.DEFAULT_REGISTRY, self.store.index)
+        return describe_registry(self.registry, self.store.index)
 
     def worker(self) -> int:
         """Process id of the model worker."""
@@ -65,8 +66,14 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    cache = tmp_path_factory.mktemp("cache")
-    log = (cache.parent / "server.log").open("w+")
+    with dashboard(tmp_path_factory.mktemp("cache")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def dashboard(cache: Path, registry: Path = paths.DEFAULT_REGISTRY) -> Iterator[Server]:
+    """The dashboard in a process of its own, on a free port."""
+    log = (cache.parent / f"{cache.name}.log").open("w+")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -74,11 +81,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
         cwd=paths.ROOT,
-        env=environment | {"LORASCOPE_CACHE_DIR": str(cache)},
+        env=environment | {"LORASCOPE_CACHE_DIR": str(cache), "LORASCOPE_REGISTRY": str(registry)},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
-    running = Server(process, f"http://localhost:{port}", cache)
+    running = Server(process, f"http://localhost:{port}", cache, registry)
     try:
         _wait_until_healthy(running, Path(log.name))
         yield running
