@@ -3,6 +3,7 @@ but the sentences around the numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,15 @@ def tell(clips: Sequence[Told], classes: Sequence[str], frozen: str, ranks: Sequ
     found: list[dict[str, Any]] = []
     for pick in (_only_lora, _only_high_rank, _changes_its_mind, _nobody):
         left = [clip for clip in clips if clip.name not in {story["clip"] for story in found}]
-        if story := pick(_View(left, tuple(classes), frozen, tuple(ranks))):
+        if story := pick(_View(clips, left, tuple(classes), frozen, tuple(ranks))):
             found.append(story | {"models": [frozen, *ranks], "variant": "corrected"})
     return found
 
 
 @dataclass(frozen=True)
 class _View:
-    clips: Sequence[Told]
+    everything: Sequence[Told]
+    clips: Sequence[Told]  # those of them that no story is about yet
     classes: tuple[str, ...]
     frozen: str
     ranks: tuple[str, ...]
@@ -57,6 +59,15 @@ class _View:
         leads = clip.models[model].argmax(axis=1)
         other = np.flatnonzero(leads != leads[-1])
         return int(other[-1]) + 1 if other.size else 0
+
+    @cached_property
+    def usual(self) -> dict[str, list[str]]:
+        """What most of all clips are answered at each point, by model."""
+        found = {}
+        for model in (self.frozen, *self.ranks):
+            leads = np.array([clip.models[model].argmax(axis=1) for clip in self.everything])
+            found[model] = [self.classes[int(np.bincount(column).argmax())] for column in leads.T]
+        return found
 
     def best(self, fits: Callable[[Told], bool], score: Callable[[Told], float]) -> Told | None:
         return max(filter(fits, self.clips), key=score, default=None)
@@ -100,30 +111,45 @@ def _only_high_rank(view: _View) -> dict[str, Any] | None:
 
 
 def _changes_its_mind(view: _View) -> dict[str, Any] | None:
-    """A right answer that another emotion led, clearly, at some depth; the last such turn counts."""
-    model = view.ranks[len(view.ranks) // 2]
+    """A right answer that another emotion led, clearly, at some depth; the last such turn counts.
 
-    def detour(clip: Told) -> tuple[int, str, float] | None:
-        for point in range(_last(clip, model) - 1, 0, -1):
-            said, sure = view.answer(clip, model, point)
-            if said != clip.emotion and sure >= _SURE:
-                return point, said, sure
+    Before its last layers an encoder gives most clips one and the same answer; that is no opinion of this clip.
+    """
+    found = [turn for model in view.ranks for clip in view.clips if (turn := _detour(view, clip, model)) is not None]
+    if not found:
         return None
-
-    clip = view.best(
-        lambda clip: view.right(clip, model) and view.truth(clip, model) >= _SURE and detour(clip) is not None,
-        lambda clip: (detour(clip) or (0, "", 0.0))[2] + view.truth(clip, model),
-    )
-    turn = detour(clip) if clip is not None else None
-    if clip is None or turn is None:
-        return None
-    point, said, sure = turn
+    turn = max(found, key=lambda turn: turn.sure + view.truth(turn.clip, turn.model))
+    clip, model = turn.clip, turn.model
     return _story(
         clip,
-        f"A change of mind: first {said}, then {clip.emotion}",
-        f"Read at point {point} of {_last(clip, model)}, {model} would answer {said} ({sure:.0%}) to {_whose(clip)} "
-        f"{clip.emotion}; at the end it answers {clip.emotion} ({view.truth(clip, model):.0%}).",
+        f"A change of mind: {clip.emotion}",
+        f"Read at point {turn.point} of {_last(clip, model)}, {model} would answer {turn.said} ({turn.sure:.0%}) to "
+        f"{_whose(clip)} {clip.emotion} (most clips read {turn.usual} there); at the end it answers {clip.emotion} "
+        f"({view.truth(clip, model):.0%}).",
     )
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """Where a model would have given a clip another answer, and what most clips get there."""
+
+    clip: Told
+    model: str
+    point: int
+    said: str
+    sure: float
+    usual: str
+
+
+def _detour(view: _View, clip: Told, model: str) -> _Turn | None:
+    if not view.right(clip, model) or view.truth(clip, model) < _SURE:
+        return None
+    usual = view.usual[model]
+    for point in range(_last(clip, model) - 1, 0, -1):
+        said, sure = view.answer(clip, model, point)
+        if said not in (clip.emotion, usual[point]) and sure >= _SURE:
+            return _Turn(clip, model, point, said, sure, usual[point])
+    return None
 
 
 def _nobody(view: _View) -> dict[str, Any] | None:

@@ -42,8 +42,8 @@ LATE = points(("neutral", 0.4), ("anger", 0.8), ("sadness", 0.7))
         ),
         (
             told("mind", "sadness", LATE, LATE, LATE, LATE),
-            "first anger, then sadness",
-            ("at point 1 of 2, r=32 would answer anger (80%)", "at the end it answers sadness (70%)"),
+            "A change of mind: sadness",
+            ("at point 1 of 2, r=8 would answer anger (80%)", "most clips read neutral there", "sadness (70%)"),
         ),
         (
             told("nobody", "sadness", WRONG, WRONG, WRONG, WRONG),
@@ -53,8 +53,10 @@ LATE = points(("neutral", 0.4), ("anger", 0.8), ("sadness", 0.7))
     ],
 )
 def test_each_kind(clip: Told, title: str, said: tuple[str, ...]) -> None:
-    plain = told("plain", "sadness", RIGHT, RIGHT, RIGHT, RIGHT)  # there is nothing to tell about it
-    (story,) = tell([plain, clip], CLASSES, "Frozen", RANKS)
+    count = len(clip.models["Frozen"])
+    plain = points(*[("neutral", 0.4)] * (count - 1), ("sadness", 0.9))  # there is nothing to tell about these
+    others = [told(f"plain {i}", "sadness", plain, plain, plain, plain) for i in range(2)]
+    (story,) = tell([*others, clip], CLASSES, "Frozen", RANKS)
     assert (story["clip"], story["variant"], story["models"]) == (clip.name, "corrected", ["Frozen", *RANKS])
     assert title in story["title"]
     for part in said:
@@ -70,6 +72,11 @@ def test_no_clip_is_told_twice_and_the_clearest_is_chosen() -> None:
     stories = tell(clips, CLASSES, "Frozen", RANKS)
     assert stories[0]["clip"] == "clear"
     assert len({story["clip"] for story in stories}) == len(stories)
+
+
+def test_what_most_clips_read_at_a_depth_is_no_change_of_mind() -> None:
+    clips = [told(f"late {i}", "sadness", LATE, LATE, LATE, LATE) for i in range(3)]
+    assert tell(clips, CLASSES, "Frozen", RANKS) == []
 
 
 def test_nothing_to_tell() -> None:
