@@ -20,7 +20,7 @@ help:
 	@echo "make lint     ruff and mypy alone"
 	@echo "make format   rewrite the code in the project's style"
 	@echo "make bench    every benchmark in benchmarks/"
-	@echo "make demo     rebuild the embedded demo from nothing (about an hour; needs espeak-ng)"
+	@echo "make demo     rebuild the embedded demo from nothing (about two hours; needs espeak-ng)"
 	@echo "make clean    remove .venv and what tools leave behind; keeps cache/"
 
 # No file watcher: it would watch all of .venv too, and fill the terminal with warnings when torch is first loaded.

@@ -65,7 +65,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_cache(cache, optional=False)
 
     commands.add_parser("settings", help="list every setting with its value")
-    demo = commands.add_parser("demo", help="rebuild the embedded demo from nothing (about an hour)")
+    demo = commands.add_parser("demo", help="rebuild the embedded demo from nothing (about two hours)")
     demo.add_argument("--out", type=Path, metavar="DIR", help="where to build (default: demo/ of the repository)")
     return parser.parse_args(words)
 

@@ -22,7 +22,7 @@ from core.demo.runs import Runs, Training, train_all
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; the defaults make the shipped demo in about an hour and a half on two cores."""
+    """How much of everything; the defaults make the shipped demo in about two hours on two cores."""
 
     utterances: int = 3000  # of the recogniser's corpus
     renderings: int = 3  # of each of them
