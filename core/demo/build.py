@@ -91,7 +91,7 @@ def measure(runs: Runs, work: Path, made: Path, sizes: Sizes) -> dict[str, Any]:
         "command": "python -m core demo",
         "classes": list(EMOTIONS),
         "chance_uar": 1 / len(EMOTIONS),
-        "sizes": asdict(sizes),
+        "sizes": _plain(sizes),
         "backbone": json.loads((made / "base" / "backbone.json").read_text())
         | {"layers": backbone.LAYERS, "width": backbone.WIDTH, "heads": backbone.HEADS, "window_s": speech.WINDOW_S},
         "shipped_clips": ship.summary(ten_speakers),
@@ -116,10 +116,15 @@ def _publish(made: Path, out: Path) -> None:
 
 def _same_sizes(remembered: Path, sizes: Sizes) -> None:
     """Steps of two different builds must not mix in one work directory."""
-    wanted = json.loads(json.dumps(asdict(sizes)))  # as it comes back from the file
+    wanted = _plain(sizes)
     if remembered.exists() and json.loads(remembered.read_text()) != wanted:
         raise RuntimeError(f"{remembered.parent} holds a build with other sizes; delete it, or name another workdir")
     _write_json(remembered, wanted)
+
+
+def _plain(sizes: Sizes) -> dict[str, Any]:
+    """As it comes back from a JSON file."""
+    return json.loads(json.dumps(asdict(sizes)))
 
 
 def _write_json(path: Path, data: Any) -> None:

@@ -159,6 +159,13 @@ class Tab:
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
         return self
 
+    def address(self) -> str:
+        """What the address bar says once it says the same for a second: Streamlit writes it some time after a run."""
+        seen: list[str] = []
+        while len(seen) < 4 or len(set(seen[-4:])) > 1:
+            seen.append(self.settle().page.url)
+        return seen[-1]
+
     def lens(self, models: int) -> list[dict]:
         """Lines of the chart of per-layer predictions once all of `models` have theirs: name, hover text, y."""
         try:

@@ -82,13 +82,13 @@ def test_pages_keep_what_is_chosen(tab: Tab, server: Server) -> None:
     models = len(server.models.models)
     tab.open("/").page.click(".st-key-first_look a")
     shown = tab.lens(models)
-    address = tab.settle().page.url
+    address = tab.address()
     assert "clip=" in address
     tab.page.click('[data-testid="stSidebar"] a:has-text("Overview")')
     tab.page.wait_for_selector(".st-key-first_look")
     tab.settle().page.click('[data-testid="stSidebar"] a:has-text("Clip")')
     assert tab.lens(models) == shown
-    assert tab.settle().page.url == address
+    assert tab.address() == address
 
 
 def test_a_damaged_file_gets_its_sentence_and_the_page_stays(tab: Tab, server: Server, tmp_path: Path) -> None:
