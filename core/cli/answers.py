@@ -37,8 +37,8 @@ def answer(
     if len(failures) == len(passes):
         raise Refusal(f"None of the {len(passes)} passes could be made; the first: {failures[0].reason}")
     results, records = _compute(names, request, engine, store)
-    failed = {(failure.model, failure.clip.clip_id) for failure in failures}
-    lost = [task for task in dict.fromkeys(records.lost) if (task.model.name, task.clip.clip_id) not in failed]
+    failed = {failure.task for failure in failures}
+    lost = [task for task in dict.fromkeys(records.lost) if task not in failed]
     if lost:  # damaged or evicted between the job and the reading: once more
         job = _finish(engine.submit(lost, title=", ".join(names)), progress)
         failures, computed = failures + job.failures, computed + job.computed

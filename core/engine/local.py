@@ -11,7 +11,7 @@ import numpy as np
 
 from core.corpora.clip import Clip
 from core.engine.backend import Backend, Batch, WorkerDied, WorkerUnusable
-from core.engine.interface import EngineStatus, Job, JobState, Pass, Priority
+from core.engine.interface import EngineStatus, Job, JobState, Pass, Priority, Task
 from core.engine.queue import MAX_DEATHS, PassQueue
 from core.errors import Refusal
 from core.models.info import ModelInfo
@@ -58,7 +58,7 @@ class LocalEngine:
         self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, passes: Sequence[Pass], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
+    def submit(self, passes: Sequence[Task], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
         job = Job(title, len(passes))
         missing = []
         for task in passes:

@@ -74,7 +74,8 @@ class PassQueue:
             if reason is None:
                 job.computed += 1
             else:
-                job.failures.append(Failure(entry.task.model.name, entry.task.clip, reason))
+                job.failed += 1
+                job.failures.append(Failure(entry.task, reason, entry.task.clip))
         return entry.jobs
 
     def retry(self, keys: tuple[Key, ...]) -> bool:
