@@ -23,22 +23,32 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass to make: a model over one clip's window. `lora` also keeps the LoRA-A activations."""
+    """One forward pass to make: a model over one clip's window.
+
+    `lora` also keeps the LoRA-A activations, `states` the residual stream of every audio frame.
+    """
 
     model: ModelInfo
     clip: Clip
     window_start: int = 0
     lora: bool = False
+    states: bool = False
 
     @classmethod
-    def over(cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False) -> "Pass":
+    def over(
+        cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False, states: bool = False
+    ) -> "Pass":
         """The pass over a clip's window from `window_start` (samples); a clip that fits the window is taken whole."""
         fits = clip.n_samples <= model.shape.window_samples
-        return cls(model, clip, 0 if fits else window_start, lora)
+        return cls(model, clip, 0 if fits else window_start, lora, states)
 
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The records this pass writes."""
-        kinds = (Kind.FORWARD, Kind.LORA) if self.lora and self.model.lora else (Kind.FORWARD,)
+        kinds = [Kind.FORWARD]
+        if self.lora and self.model.lora:
+            kinds.append(Kind.LORA)
+        if self.states:
+            kinds.append(Kind.STATES)
         return tuple(
             clip_key(kind, self.model.fingerprint, self.clip.clip_id, precision, self.window_start) for kind in kinds
         )

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     MODEL = "model"
     FORWARD = "forward"
     LORA = "lora"
+    STATES = "states"
     GRADIENT = "gradient"
     SET = "set"
 

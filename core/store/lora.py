@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float16, Float64
 
-_SPAN = 1024.0  # activations are scaled to this largest magnitude: well inside float16, far above its underflow
+SPAN = 1024.0  # activations are scaled to this largest magnitude: well inside float16, far above its underflow
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Scaled:
     @classmethod
     def of(cls, array: np.ndarray) -> "Scaled":
         peak = float(np.abs(array).max(initial=0))
-        scale = peak / _SPAN if peak > 0 else 1.0
+        scale = peak / SPAN if peak > 0 else 1.0
         return cls((array / scale).astype(np.float16), scale)
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from core.store.forward import unpack_gram
+from core.store.lora import Scaled, pack_scaled, unpack_scaled
 
 _GRAM, _KERNEL = "gram_b.", "kernel_b."
 
@@ -18,11 +19,13 @@ class SetRecord:
     packed     sum over clips of G_B^T G_B, packed upper triangles (see `gram_b`)
     kernel_b   inner products of the clips' G_B flattened over all frames, clips in the order of their ids;
                empty where the set was asked for without kernels
+    g_b        of a single clip: G_B of its audio frames, whose rows then are what is compared
     """
 
     n: int
     packed: Mapping[str, Float64[np.ndarray, "2 packed"]]
     kernel_b: Mapping[str, Float64[np.ndarray, "clips clips"]] = field(default_factory=dict)
+    g_b: Mapping[str, Scaled] = field(default_factory=dict)
 
     def gram_b(self, module: str, frames: int) -> Float64[np.ndarray, "outputs outputs"]:
         """Sum over clips of G_B^T G_B over all frames (0) or those that hold audio (1): its eigenvalues are the squared
@@ -32,7 +35,8 @@ class SetRecord:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for the store; `from_arrays` turns them back."""
         arrays = {"n": np.asarray(self.n)} | {_GRAM + module: array for module, array in self.packed.items()}
-        return arrays | {_KERNEL + module: array for module, array in self.kernel_b.items()}
+        arrays |= {_KERNEL + module: array for module, array in self.kernel_b.items()}
+        return arrays | pack_scaled("g_b.", "scale_g_b.", self.g_b)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "SetRecord":
@@ -41,4 +45,4 @@ class SetRecord:
         def named(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
-        return cls(int(arrays["n"]), named(_GRAM), named(_KERNEL))
+        return cls(int(arrays["n"]), named(_GRAM), named(_KERNEL), unpack_scaled("g_b.", "scale_g_b.", arrays))
