@@ -104,6 +104,7 @@ def _one(arrays: dict[str, np.ndarray], i: int, audio_frames: int, n_samples: in
         gram_a=grams,
     )
     x = {name.removeprefix("x."): Scaled.of(array[i]) for name, array in arrays.items() if name.startswith("x.")}
+    lora = LoraRecord(x, {name: one(f"mean_x.{name}", np.float32) for name in x}) if x else None
     points = [arrays[f"h.{point}"] for point in range(record.lens_raw.shape[0]) if f"h.{point}" in arrays]
     states = StatesRecord(tuple(Scaled.of(array[i, :audio_frames]) for array in points))
-    return Captured(record, LoraRecord(x) if x else None, states if points else None)
+    return Captured(record, lora, states if points else None)

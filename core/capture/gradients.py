@@ -19,6 +19,7 @@ from core.store.lora import Scaled
 
 # A frame's share of the loss is 1 / T of it, which float16 can't hold; a power of two changes no digit.
 _LOSS_SCALE = {torch.float16: 2.0**14}
+_VANISHING = 1e-5  # of the root mean square over frames: a smaller mean is rounding
 Take = Callable[[str, Float32[Tensor, "clips frames outputs"]], None]
 
 
@@ -127,8 +128,12 @@ class GradientReader(Reader):
         return gradient if self.loss_scale == 1.0 else gradient / self.loss_scale
 
     def _measure(self, name: str, g_b: Float[Tensor, "clips frames outputs"]) -> None:
-        self.gradients[f"norm_b.{name}"] = self._norms(g_b)
-        self.gradients[f"mean_b.{name}"] = sum_frames(self.weights, g_b)
+        norms, means = self._norms(g_b), sum_frames(self.weights, g_b)
+        frames = (self.weights > 0).sum(dim=-1)
+        # k_proj's gradients over all frames add up to 0 (softmax minds no shift): rounding must not pass for signal
+        vanishes = torch.linalg.vector_norm(means, dim=-1) < _VANISHING * norms / frames.sqrt()
+        self.gradients[f"norm_b.{name}"] = norms
+        self.gradients[f"mean_b.{name}"] = means.masked_fill(vanishes[..., None], 0.0)
 
     def _norms(self, gradient: Float[Tensor, "clips frames outputs"]) -> Float64[Tensor, "clips 2"]:
         """Frobenius norms over all frames and over those that hold audio."""

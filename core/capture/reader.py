@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core import encoder
-from core.capture.frames import PointReader, contributions, frame_weights, gram_a
+from core.capture.frames import PointReader, contributions, frame_weights, gram_a, sum_frames
 from core.models.loading import LoadedModel
 
 _POINT_AXIS = {"residual_norm": 2, "mean_raw": 2, "mean_normed": 2, "lens_raw": 1, "lens_normed": 1}
@@ -65,12 +65,13 @@ class Reader:
         return encoder.lora_a_output(layer, target, self.model.adapter or "").detach().float()
 
     def kept(self, *, lora: bool) -> dict[str, Tensor]:
-        """Stacked statistics of the batch; with `lora` also `x.<module>`, and `h.<point>` where states were wanted."""
+        """Stacked statistics of the batch; with `lora` modules' outputs, with states `h.<point>`."""
         kept = {name: torch.stack([part[name] for part in self._parts], dim=-1) for name in self._parts[0]}
         kept |= {n: torch.stack([point[n] for point in self._points], dim=_POINT_AXIS[n]) for n in self._points[0]}
         for name, activations in self._projections.items():
             kept[f"gram_a.{name}"] = gram_a(activations, self.audio_frames)
             if lora:
                 kept[f"x.{name}"] = activations
+                kept[f"mean_x.{name}"] = sum_frames(self.weights, activations)
         kept |= {f"h.{point}": states for point, states in enumerate(self._states)}
         return kept

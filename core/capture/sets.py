@@ -9,8 +9,8 @@ from torch import Tensor
 
 from core.capture.gradients import Take
 from core.models.loading import LoadedModel
-from core.store.lora import SPAN, Scaled
-from core.store.partial import DamagedSpill, Partial, RowShape
+from core.store.lora import Scaled
+from core.store.partial import SPILL_SPAN, DamagedSpill, Partial, RowShape
 from core.store.sets import SetRecord
 
 _SAME = 1e-4  # relative: a clip's squared norm from its gradient on disk against the one it had
@@ -50,8 +50,8 @@ class SetSums:
                 self._squares[module][row] = float(torch.linalg.vector_norm(wide) ** 2)
             if self._kernels:
                 peak = g_b.abs().amax(dim=-1)
-                scales = torch.where(peak > 0, peak / SPAN, 1.0)
-                entries = (g_b / scales[..., None]).half().cpu().numpy()
+                scales = torch.where(peak > 0, peak / SPILL_SPAN, 1.0)
+                entries = (g_b / scales[..., None]).round_().to(torch.int16).cpu().numpy()
                 for row, scale, values in zip(rows, scales.cpu().numpy(), entries, strict=True):
                     self._partial.write_row(module, row, scale, values)
 

@@ -108,7 +108,7 @@ class SetPass:
 
     @property
     def spill_bytes(self) -> int:
-        """Disk that the gradients take until the kernels are made of them: float16, all frames, every module."""
+        """Disk that the gradients take until the kernels are made of them: all frames of every module."""
         width = sum(module.outputs for module in self.model.lora)
         return len(self.clips) * self.model.shape.frames * width * SPILL_BYTES
 

@@ -18,7 +18,8 @@ class GradientRecord:
     loss       the clip's own cross-entropy
     g_a        G_A, T x r: gradient of the loss with respect to lora_A's output
     norm_a     Frobenius norm of G_A over the frames; norm_b of G_B, the gradient with respect to lora_B's output
-    mean_b     G_B averaged over the frames (2 x outputs); G_B itself is kept of sets of clips only, as sums
+    mean_b     G_B averaged over the frames (2 x outputs), G_A's mean is its product with B; G_B itself is kept of sets
+               of clips only, as sums
     audio_frames  how many frames hold audio
     """
 
@@ -27,7 +28,7 @@ class GradientRecord:
     g_a: Mapping[str, Scaled]
     norm_a: Mapping[str, Float64[np.ndarray, " 2"]]
     norm_b: Mapping[str, Float64[np.ndarray, " 2"]]
-    mean_b: Mapping[str, Float32[np.ndarray, "2 outputs"]]
+    mean_b: Mapping[str, Float32[np.ndarray, "2 _"]]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat arrays for the store; `from_arrays` turns them back."""
