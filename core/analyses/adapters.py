@@ -63,14 +63,15 @@ def gradient_set(request: AnalysisRequest, model: ModelInfo, records: Records | 
 
 def finished_set(
     request: AnalysisRequest, model: ModelInfo, records: Records
-) -> tuple[tuple[GradientPass, ...], SetRecord] | None:
-    """The clips of the set that was made in the end, and its record: clips that failed were left out."""
+) -> tuple[tuple[GradientPass, ...], SetRecord | None]:
+    """The clips of the set as far as it was made, without those that failed, and its record once all are done."""
     task = gradient_set(request, model, records)
     record = records.gradients(task) if task else None
     if task and record is None:
-        task = task.without([part.clip for part in task.parts if records.gradient(part) is None])
-        record = records.gradients(task) if task else None
-    return (task.parts, record) if task and record else None
+        rest = task.without([part.clip for part in task.parts if records.gradient(part) is None])
+        record = records.gradients(rest) if rest and rest != task else None
+        task = rest
+    return (task.parts if task else ()), record
 
 
 def unlabelled(request: AnalysisRequest, model: ModelInfo) -> list[Clip]:

@@ -79,13 +79,10 @@ def activation_sides(
 
 def gradient_sides(records: Records, request: AnalysisRequest, model: ModelInfo, weights: ModelRecord) -> Sides | None:
     """G_A and G_B over the clips that have gradients, in the same way; averages of G_A = G_B B are those of G_B."""
-    finished = finished_set(request, model, records)
-    if finished is None:
-        return None
-    parts, whole = finished
+    parts, whole = finished_set(request, model, records)
     present = [i for i, part in enumerate(parts) if records.gradient(part) is not None]
     clips = [parts[i].clip for i in present]
-    if not clips:
+    if not clips or (whole is None and (_flattened(request) or one_clip(request))):
         return None
 
     def record(i: int) -> GradientRecord:
@@ -94,10 +91,10 @@ def gradient_sides(records: Records, request: AnalysisRequest, model: ModelInfo,
             raise _evicted(clips[i])
         return found
 
-    if _flattened(request):
+    if whole and _flattened(request):
         a, _ = flattened_kernels(lambda i: _values(record(i).g_a), len(clips), {})
         b = {module: kernel[np.ix_(present, present)] for module, kernel in whole.kernel_b.items()}
-    elif one_clip(request):
+    elif whole and one_clip(request):
         a = {m: linear_kernel(rows) for m, rows in _frames(request, model, record(0).g_a).items()}
         b = {m: linear_kernel(rows.values) for m, rows in whole.g_b.items()}
     else:

@@ -77,10 +77,7 @@ def activations(
 
 def gradients(records: Records, request: AnalysisRequest, model: ModelInfo) -> tuple[list[Measured], list[Note | None]]:
     """G_A and G_B. G_B's Gram is of the whole set, so that its spectrum has no interval."""
-    finished = finished_set(request, model, records)
-    if finished is None:
-        return [], [Note(f"{model.name} gradients", "No clip has gradients under it.")]
-    parts, record = finished
+    parts, record = finished_set(request, model, records)
     chosen = FRAMES.index(request.frames)
     names = [module.name for module in model.lora]
     sums = Sums(jackknife_names(request.clips))
@@ -90,14 +87,19 @@ def gradients(records: Records, request: AnalysisRequest, model: ModelInfo) -> t
             continue
         kept = slice(gradient.audio_frames) if request.frames == "audio" else slice(None)
         sums.add(part.clip, {name: _packed_gram(gradient.g_a[name].values[kept]) for name in names})
-    found = [Measured("B", True, _table([singular_values(record.gram_b(m, chosen)) for m in names]), {}, record.n)]
+    found = []
     if sums.n:
         values = lambda grams: [singular_values(unpack_gram(grams[m])) for m in names]  # noqa: E731
-        found.insert(0, _measure("A", sums, values, gradient=True))
+        found.append(_measure("A", sums, values, gradient=True))
+    if record:
+        table = _table([singular_values(record.gram_b(m, chosen)) for m in names])
+        found.append(Measured("B", True, table, {}, record.n))
     missing = len(distinct(request.clips)) - len(parts)
+    about = f"{model.name} gradients"
     return found, [
         unlabelled_note(request, model),
-        Note(f"{model.name} gradients", f"{missing} clips have no gradients and are left out.") if missing else None,
+        Note(about, f"{missing} clips have no gradients and are left out.") if missing else None,
+        None if record else Note(about, "The sum of B's over all clips is not there, so B's have no spectrum."),
         Note("gradients of B", "Their spectra have no intervals: they are kept as one sum over all clips."),
     ]
 

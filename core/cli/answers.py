@@ -39,7 +39,7 @@ def answer(
     records = StoredRecords(store, engine.precision, request.window_start)
     work.do([task for name in names for task in ANALYSES[name].needs(request, records)])
     results, records = _compute(names, request, engine, store)
-    if work.do(records.lost, again=True):  # damaged or evicted between the job and the reading: once more
+    while work.again(records.lost):  # damaged or evicted between the job and the reading
         results, records = _compute(names, request, engine, store)
     return Answers(results, tuple(work.failures), work.hits, work.computed)
 
@@ -50,20 +50,32 @@ class _Work:
     def __init__(self, engine: Engine, progress: Callable[[Job], None], title: str) -> None:
         self._engine, self._progress, self._title = engine, progress, title
         self._asked: set[Task] = set()
+        self._redone: set[Task] = set()
         self.failures: list[Failure] = []
         self.hits = self.computed = 0
 
-    def do(self, tasks: Sequence[Task], *, again: bool = False) -> bool:
-        """Wait for all that were not asked for yet; with `again` for all but those that failed. False: for none."""
-        new = [task for task in dict.fromkeys(tasks) if not (self._failed(task) if again else task in self._asked)]
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Wait for all that were not asked for yet."""
+        new = [task for task in dict.fromkeys(tasks) if task not in self._asked]
         self._asked.update(new)
-        if not new:
-            return False
-        job = _finish(self._engine.submit(_least(new, self._engine.precision), title=self._title), self._progress)
+        if new:
+            self.hits += self._wait(new).hits
+
+    def again(self, tasks: Sequence[Task]) -> bool:
+        """Do once more what did not fail, once each. False where there is nothing to do."""
+        lost = [task for task in dict.fromkeys(tasks) if task not in self._redone and not self._failed(task)]
+        lost = [task for task in lost if not _part_of_another(task, lost)]
+        self._redone.update(lost)
+        if lost:
+            job = self._wait(lost)
+            self.hits -= job.computed + job.failed  # it was no hit then
+        return bool(lost)
+
+    def _wait(self, tasks: Sequence[Task]) -> Job:
+        job = _finish(self._engine.submit(_least(tasks, self._engine.precision), title=self._title), self._progress)
         self.failures += job.failures
         self.computed += job.computed
-        self.hits += -job.computed - job.failed if again else job.hits  # what must be done again was no hit
-        return True
+        return job
 
     def _failed(self, task: Task) -> bool:
         """Whether it failed, or one of its clips did in another task of the model (which may be why it is missing)."""
@@ -71,6 +83,14 @@ class _Work:
         return any(failure.task == task for failure in self.failures) or any(
             (task.model.name, clip) in clips for clip in clips_of(task)
         )
+
+
+def _part_of_another(task: Task, tasks: Sequence[Task]) -> bool:
+    """A set that only lacks clips whose gradients were lost too: once they are back, nobody wants it."""
+    return isinstance(task, SetPass) and any(
+        isinstance(other, SetPass) and other.model == task.model and set(task.clips) < set(other.clips)
+        for other in tasks
+    )
 
 
 def _least(tasks: Sequence[Task], precision: Precision) -> list[Task]:

@@ -199,6 +199,21 @@ def test_unlabelled_clips_take_the_models_own_prediction(models):
     assert shelf.targets["lora", clips[1].clip_id] == sets["lora"].targets[1]
 
 
+def test_while_gradients_are_still_being_made(models):
+    """A set's record comes last: until then the spectra of A's gradients grow, B's are missing, and that is said."""
+    request = AnalysisRequest(models, CLIPS, "frozen")
+    shelf = make_adapters(request)
+    shelf.broken |= {("lora", clip.clip_id) for clip in CLIPS[4:]}
+    shelf.gradients = lambda task: None
+    result = spectra.compute(shelf, request)
+    rows = pick(list(result.rows()), model="lora", module="1.fc1", versus=None)
+    expected = textbook(stacked(shelf, "lora", "1.fc1", "A", True, "all", CLIPS[:4]))
+    (row,) = pick(rows, component="A", statistic="grad_effective_rank")
+    assert (row.value, row.n) == (pytest.approx(expected["effective_rank"], rel=1e-3), 4)
+    assert not pick(rows, component="B", statistic="grad_sv90")
+    assert any(note.about == "lora gradients" and "B's" in note.reason for note in result.notes)
+
+
 def test_clips_that_failed_are_left_out(models):
     request = AnalysisRequest(models, CLIPS, "frozen")
     shelf = make_adapters(request)
