@@ -58,11 +58,13 @@ def flattened_kernels(
     """
     plain: Kernels = {}
     image: Kernels = {}
+    buffers: dict[str, Float64[np.ndarray, "_ _ _"]] = {}
     for start in range(0, n, BLOCK):
-        block = [read(i) for i in range(start, min(start + BLOCK, n))]
-        rows = slice(start, start + len(block))
-        stacks = {module: np.stack([clip[module] for clip in block]) for module in block[0]}
-        block.clear()
+        rows = slice(start, min(start + BLOCK, n))
+        for i in range(start, rows.stop):
+            for module, x in read(i).items():
+                buffers.setdefault(module, np.empty((min(BLOCK, n), *x.shape)))[i - start] = x
+        stacks = {module: buffer[: rows.stop - start] for module, buffer in buffers.items()}
         for j in range(start, n):
             other = read(j) if j >= rows.stop else {module: stack[j - start] for module, stack in stacks.items()}
             for module, stack in stacks.items():
