@@ -132,5 +132,14 @@ def mlp_output(layer: Any) -> Any:
 
 def lora_a_output(layer: Any, target: str, adapter: str) -> Any:
     """lora_A's output of a traced layer's target under a loaded adapter."""
-    module = layer.self_attn if target in ATTENTION_TARGETS else layer
-    return getattr(module, target).lora_A[adapter].output
+    return adapted_module(layer, target).lora_A[adapter].output
+
+
+def lora_b_output(layer: Any, target: str, adapter: str) -> Any:
+    """lora_B's output, before PEFT scales it; runs right after lora_A."""
+    return adapted_module(layer, target).lora_B[adapter].output
+
+
+def adapted_module(layer: Any, target: str) -> Any:
+    """A layer's target projection; the layer may be traced or not."""
+    return getattr(layer.self_attn if target in ATTENTION_TARGETS else layer, target)

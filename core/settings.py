@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     registry: Path = Field(paths.DEFAULT_REGISTRY, description="Registry file that lists the models (TOML).")
     cache_dir: Path = Field(paths.DEFAULT_CACHE, description="Directory of the activation cache.")
     cache_max_gb: float = Field(20.0, gt=0, description="Cache size in GB from which the least recently used go.")
+    spill_max_gb: float = Field(
+        16.0, ge=0, description="Disk that a set's gradients may take until its CKA is done (GB)."
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where models run: auto, cpu, cuda:0.")
     dtype: Dtype = Field("auto", description="Precision models run in; auto is float32, the one to cite.")
     threads: int = Field(0, ge=0, description="CPU threads of the worker; 0 means one a core.")

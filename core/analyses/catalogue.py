@@ -6,16 +6,20 @@ A new analysis is one module with `needs`, `compute` and a result, and one line 
 from collections.abc import Mapping
 from typing import Protocol
 
-from core.analyses import contributions, lens, predict
+from core.analyses import cka, contributions, lens, predict, spectra
 from core.analyses.request import AnalysisRequest, Records, Result
-from core.engine.interface import Pass
+from core.engine.interface import Task
 
 
 class Analysis(Protocol):
     """What an analysis module offers."""
 
-    def needs(self, request: AnalysisRequest) -> tuple[Pass, ...]:
-        """The passes whose records `compute` will read."""
+    def needs(self, request: AnalysisRequest, records: Records | None = None) -> tuple[Task, ...]:
+        """The tasks whose records `compute` will read, as far as can be said without any record.
+
+        Asked again with `records` once these are done: what to do may depend on them (an unlabelled clip's gradient is
+        of the class that the model predicts).
+        """
         ...
 
     def compute(self, records: Records, request: AnalysisRequest) -> Result:
@@ -23,4 +27,10 @@ class Analysis(Protocol):
         ...
 
 
-ANALYSES: Mapping[str, Analysis] = {"predict": predict, "contributions": contributions, "lens": lens}
+ANALYSES: Mapping[str, Analysis] = {
+    "predict": predict,
+    "contributions": contributions,
+    "lens": lens,
+    "spectra": spectra,
+    "cka": cka,
+}

@@ -1,60 +1,91 @@
-"""HSIC and CKA of kernel matrices over the same clips (Ma, Sang, Li, section 3.6; Song et al. 2012)."""
+"""HSIC and CKA of kernel matrices over the same rows (Ma, Sang, Li, section 3.6; Song et al. 2012).
+
+Both estimators are inner products of centred kernels, so that CKA is the cosine between two of them.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 
-UNBIASED_NEEDS = 4  # clips: the estimator divides by n - 3
-BIASED_NEEDS = 3  # two clips always have CKA 1
+from core.analyses.kernels import linear_kernel
+
+UNBIASED_NEEDS = 4  # rows: the estimator divides by n - 3
+BIASED_NEEDS = 3  # two rows always have CKA 1
+PERMUTATIONS = 200
+_CONFIDENCE = 0.95
 _ZERO = 1e-12  # of the kernel's largest entry: below it, its variation is rounding
 
 
-def linear_kernel(features: Float[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips clips"]:
-    """X X^T in float64 with the clips' mean removed, which changes neither HSIC and spares them cancellation.
-
-    The first row goes first: rows that are all equal then give exactly 0.
-    """
-    rows = features.astype(np.float64)
-    rows = rows - rows[:1]
-    rows -= rows.mean(axis=0)
-    return rows @ rows.T
+def rows_needed(*, unbiased: bool) -> int:
+    """How many rows CKA needs at least."""
+    return UNBIASED_NEEDS if unbiased else BIASED_NEEDS
 
 
-def hsic_biased(k: Float64[np.ndarray, "clips clips"], m: Float64[np.ndarray, "clips clips"]) -> float:
+def hsic_biased(k: Float64[np.ndarray, "n n"], m: Float64[np.ndarray, "n n"]) -> float:
     """tr(K H M H) / (n - 1)^2 with H = I - 1/n: never negative for a kernel with itself."""
-    return float((_centre(k) * _centre(m)).sum() / (len(k) - 1) ** 2)
+    return float((_centred(k, unbiased=False) * _centred(m, unbiased=False)).sum() / (len(k) - 1) ** 2)
 
 
-def _centre(k: Float64[np.ndarray, "clips clips"]) -> Float64[np.ndarray, "clips clips"]:
-    """H K H. One of the two would do, but then the rounding of a constant kernel would not cancel."""
-    return k - k.mean(axis=0) - k.mean(axis=1, keepdims=True) + k.mean()
-
-
-def hsic_unbiased(k: Float64[np.ndarray, "clips clips"], m: Float64[np.ndarray, "clips clips"]) -> float:
-    """Song et al. 2012, eq. 5: diagonals set to 0, expectation 0 for independent clips. Can be negative."""
+def hsic_unbiased(k: Float64[np.ndarray, "n n"], m: Float64[np.ndarray, "n n"]) -> float:
+    """Song et al. 2012, eq. 5: diagonals set to 0, expectation 0 for independent rows. Can be negative."""
     n = len(k)
     if n < UNBIASED_NEEDS:
         raise ValueError(f"unbiased HSIC needs at least {UNBIASED_NEEDS} clips, got {n}")
-    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    ones = k.sum() * m.sum() / ((n - 1) * (n - 2))
-    cross = 2 * k.sum(axis=0) @ m.sum(axis=0) / (n - 2)
-    return float(((k * m).sum() + ones - cross) / (n * (n - 3)))
+    return float((_centred(k, unbiased=True) * _centred(m, unbiased=True)).sum() / (n * (n - 3)))
 
 
-def cka(
-    k: Float64[np.ndarray, "clips clips"], m: Float64[np.ndarray, "clips clips"], *, unbiased: bool = False
-) -> float:
+def _centred(k: Float64[np.ndarray, "n n"], *, unbiased: bool) -> Float64[np.ndarray, "n n"]:
+    """K whose rows and columns sum to 0: H K H, or without the diagonal (Székely and Rizzo 2014, U-centring)."""
+    n = len(k)
+    if not unbiased:
+        # One of two kernels would do, but then the rounding of a constant one would not cancel.
+        return k - k.mean(axis=0) - k.mean(axis=1, keepdims=True) + k.mean()
+    bare = k - np.diag(np.diag(k))
+    sums = bare.sum(axis=0)
+    centred = bare - sums / (n - 2) - sums[:, None] / (n - 2) + sums.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(centred, 0.0)
+    return centred
+
+
+def directions(kernels: Float64[np.ndarray, "kernels n n"], *, unbiased: bool) -> Float64[np.ndarray, "kernels n n"]:
+    """Centred kernels of length 1: inner products of two are CKA. NaN where one does not vary, or n is too small."""
+    n = kernels.shape[1]
+    if n < rows_needed(unbiased=unbiased):
+        return np.full((len(kernels), n, n), np.nan)
+    units = np.stack([_centred(k, unbiased=unbiased) for k in kernels])
+    for unit, kernel in zip(units, kernels, strict=True):
+        length = np.linalg.norm(unit)
+        unit /= length if length > _ZERO * n * np.abs(kernel).max() else np.nan
+    return units
+
+
+def cka(k: Float64[np.ndarray, "n n"], m: Float64[np.ndarray, "n n"], *, unbiased: bool = False) -> float:
     """HSIC(K, M) / sqrt(HSIC(K, K) HSIC(M, M)). Biased: within [0, 1]. NaN where a kernel has no variance."""
-    hsic = hsic_unbiased if unbiased else hsic_biased
-    own = [hsic(kernel, kernel) for kernel in (k, m)]
-    if any(value <= (_ZERO * np.abs(kernel).max()) ** 2 for value, kernel in zip(own, (k, m), strict=True)):
-        return float("nan")
-    return hsic(k, m) / float(np.sqrt(own[0]) * np.sqrt(own[1]))
+    return float(np.vdot(*directions(np.stack([k, m]), unbiased=unbiased)))
+
+
+def cka_grid(left: Float64[np.ndarray, "p n n"], right: Float64[np.ndarray, "q n n"]) -> Float64[np.ndarray, "p q"]:
+    """CKA of every kernel of one stack with every one of another, both from `directions`."""
+    return left.reshape(len(left), -1) @ right.reshape(len(right), -1).T
+
+
+def null_band(
+    shuffled: Callable[[Int[np.ndarray, " n"]], Float64[np.ndarray, "*shape"]], n: int, seed: int
+) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
+    """Mean, low and high (the middle 95 %) of what CKA is where there is nothing to find, over 200 permutations.
+
+    `shuffled` takes an order of the n rows and gives CKA with one side's rows in that order.
+    """
+    draw = np.random.default_rng(seed)
+    values = np.stack([shuffled(draw.permutation(n)) for _ in range(PERMUTATIONS)])
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+    return np.asarray(values.mean(axis=0)), np.asarray(low), np.asarray(high)
 
 
 def cka_to_last(features: Float[np.ndarray, "clips points width"], *, unbiased: bool) -> Float64[np.ndarray, " points"]:
     """Linear CKA of every point with the last one; NaN everywhere with fewer clips than the estimator needs."""
-    clips, points, _ = features.shape
-    if clips < (UNBIASED_NEEDS if unbiased else BIASED_NEEDS):
-        return np.full(points, np.nan)
-    last = linear_kernel(features[:, -1])
-    return np.array([cka(linear_kernel(features[:, p]), last, unbiased=unbiased) for p in range(points)])
+    points = range(features.shape[1])
+    units = directions(np.stack([linear_kernel(features[:, p]) for p in points]), unbiased=unbiased)
+    return cka_grid(units, units[-1:])[:, 0]

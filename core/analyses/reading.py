@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int
 from core.analyses.request import AnalysisRequest, Note, Records
 from core.corpora.clip import Clip
 from core.emotions import canonical, class_index
-from core.engine.interface import Pass
+from core.engine.interface import Pass, Task
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 
@@ -16,17 +16,24 @@ UNLABELLED = -1
 _NAMED = 5  # how many clips a note names before it only counts them
 
 
-def forward_passes(request: AnalysisRequest) -> tuple[Pass, ...]:
+def forward_passes(request: AnalysisRequest, records: Records | None = None) -> tuple[Task, ...]:
     """One forward pass for each model and clip, a clip's together, so that all models' curves grow at once."""
-    clips = _distinct(request.clips)
+    clips = distinct(request.clips)
     return tuple(Pass.over(model, clip, request.window_start) for clip in clips for model in request.models)
+
+
+def audio_frames(model: ModelInfo, clip: Clip, window_start: int) -> int:
+    """How many of the frames that the model sees of the clip hold audio."""
+    start = Pass.over(model, clip, window_start).window_start
+    samples = min(clip.n_samples - start, model.shape.window_samples)
+    return max(1, -(-samples // model.shape.samples_per_frame))
 
 
 def forward_records(
     records: Records, request: AnalysisRequest, model: ModelInfo
 ) -> Iterator[tuple[Clip, ForwardRecord]]:
     """The model's records one at a time, in the request's order; a clip without one is skipped, a repeat read once."""
-    for clip in _distinct(request.clips):
+    for clip in distinct(request.clips):
         record = records.forward(model, clip)
         if record is None:
             continue
@@ -42,7 +49,7 @@ def forward_records(
 def missing_note(request: AnalysisRequest, model: ModelInfo, used: Sequence[Clip]) -> Note | None:
     """Which clips the model has no record of."""
     have = {clip.clip_id for clip in used}
-    wanted = _distinct(request.clips)
+    wanted = distinct(request.clips)
     gone = [clip.name for clip in wanted if clip.clip_id not in have]
     if not gone:
         return None
@@ -51,7 +58,7 @@ def missing_note(request: AnalysisRequest, model: ModelInfo, used: Sequence[Clip
 
 def repeat_note(request: AnalysisRequest) -> Note | None:
     """That some clips are the same audio under two names."""
-    repeats = len(request.clips) - len(_distinct(request.clips))
+    repeats = len(request.clips) - len(distinct(request.clips))
     return Note("clips", f"{repeats} clips are the same audio as another and count once.") if repeats else None
 
 
@@ -122,7 +129,7 @@ def _no_difference(model: ModelInfo, reference: ModelInfo) -> str | None:
     return None
 
 
-def _distinct(clips: Sequence[Clip]) -> list[Clip]:
+def distinct(clips: Sequence[Clip]) -> list[Clip]:
     """The same audio twice would count twice, and its rows could not be told apart: the first one stands."""
     seen: dict[str, Clip] = {}
     for clip in clips:

@@ -5,8 +5,14 @@ from dataclasses import dataclass, fields
 from typing import Literal, Protocol, runtime_checkable
 
 from core.corpora.clip import Clip
+from core.engine.interface import GradientPass, SetPass
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
+from core.store.gradient import GradientRecord
+from core.store.lora import LoraRecord
+from core.store.model import ModelRecord
+from core.store.sets import SetRecord
+from core.store.states import StatesRecord
 
 Variant = Literal["published", "released", "corrected"]
 Frames = Literal["all", "audio"]
@@ -38,6 +44,16 @@ class Records(Protocol):
     """Where an analysis reads. A pass that failed has no record: None, and the clip drops out for that model."""
 
     def forward(self, model: ModelInfo, clip: Clip) -> ForwardRecord | None: ...
+
+    def lora(self, model: ModelInfo, clip: Clip) -> LoraRecord | None: ...
+
+    def states(self, model: ModelInfo, clip: Clip) -> StatesRecord | None: ...
+
+    def gradient(self, task: GradientPass) -> GradientRecord | None: ...
+
+    def gradients(self, task: SetPass) -> SetRecord | None: ...
+
+    def weights(self, model: ModelInfo) -> ModelRecord | None: ...
 
 
 @dataclass(frozen=True, slots=True)

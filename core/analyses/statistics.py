@@ -1,6 +1,6 @@
 """Means over clips with 95 % intervals that know which clips share a speaker, and the jackknife."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int
 from scipy.special import stdtrit
 
 from core.analyses.request import Estimate, Note
+from core.corpora.clip import Clip
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -108,16 +109,60 @@ def jackknife(
 ) -> Band:
     """A statistic of a set of clips with its delete-one-speaker (else delete-one-clip) jackknife interval.
 
-    `statistic` takes the indices of the clips it may use. Interval: value ± t x sqrt((G - 1) / G x sum of squared
-    deviations of the G replicates from their mean). NaN where a replicate is NaN, and with a single group.
-    For a mean over clips, one clip a group, this is the Student t interval.
+    `statistic` takes the indices of the clips it may use; see `jackknife_interval`.
     """
     group = _groups(speakers)
     count = len(np.unique(group))
     value = np.asarray(statistic(np.arange(len(speakers))), dtype=np.float64)
+    replicates = [statistic(np.flatnonzero(group != left_out)) for left_out in range(count)] if count > 1 else []
+    return jackknife_interval(value, replicates, len(speakers))
+
+
+def jackknife_interval(
+    value: Float64[np.ndarray, "*shape"], replicates: Sequence[Float64[np.ndarray, "*shape"]], n: int
+) -> Band:
+    """Value ± t x sqrt((G - 1) / G x sum of squared deviations of the G replicates from their mean).
+
+    A replicate is the statistic without one speaker's clips. NaN where one is NaN, and with fewer than two.
+    For a mean over clips, one clip a group, this is the Student t interval.
+    """
+    count = len(replicates)
     if count < 2:
-        return Band(value, np.full_like(value, np.nan), np.full_like(value, np.nan), len(speakers))
-    replicates = np.stack([statistic(np.flatnonzero(group != left_out)) for left_out in range(count)])
-    spread = ((replicates - replicates.mean(axis=0)) ** 2).sum(axis=0)
+        return Band(value, np.full_like(value, np.nan), np.full_like(value, np.nan), n)
+    stacked = np.stack(replicates)
+    spread = ((stacked - stacked.mean(axis=0)) ** 2).sum(axis=0)
     half = _t_factor(count) * np.sqrt((count - 1) / count * spread)
-    return Band(value, np.asarray(value - half), np.asarray(value + half), len(speakers))
+    return Band(value, np.asarray(value - half), np.asarray(value + half), n)
+
+
+def jackknife_names(clips: Sequence[Clip]) -> dict[str, str]:
+    """What is left out together with each clip (by its id): its speaker's clips, or it alone."""
+    usable = speakers_usable([clip.speaker for clip in clips])
+    return {clip.clip_id: str(clip.speaker) if usable else clip.clip_id for clip in clips}
+
+
+class Sums:
+    """Sums of arrays over clips, kept apart by speaker so that one can be left out; memory grows with speakers only."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        """`names` from `jackknife_names`."""
+        self._names = names
+        self._parts: dict[str, dict[Hashable, np.ndarray]] = {}
+        self.n = 0
+
+    def add(self, clip: Clip, arrays: Mapping[Hashable, Float64[np.ndarray, "..."]]) -> None:
+        """One clip's arrays, the same names and shapes for every clip."""
+        self.n += 1
+        part = self._parts.setdefault(self._names[clip.clip_id], {})
+        for name, array in arrays.items():
+            part[name] = part[name] + array if name in part else array
+
+    def total(self, without: str | None = None) -> dict[Hashable, np.ndarray]:
+        """Sums over all clips, or over all but one group's."""
+        kept = [part for name, part in self._parts.items() if name != without]
+        return {name: np.sum([part[name] for part in kept], axis=0) for name in kept[0]}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What can be left out; nothing where nothing would remain."""
+        return tuple(self._parts) if len(self._parts) > 1 else ()

@@ -8,20 +8,20 @@ from jaxtyping import Float32
 from nnsight import save
 from torch import Tensor
 
-from core import encoder
-from core.capture.frames import PointReader, contributions, frame_weights, gram_a
+from core.capture.reader import Reader
 from core.models.loading import LoadedModel
 from core.store.forward import ForwardRecord
-
-_FLOAT16_SPAN = 1024.0  # activations are scaled to this largest magnitude: well inside float16, far above its underflow
+from core.store.lora import LoraRecord, Scaled
+from core.store.states import StatesRecord
 
 
 @dataclass(frozen=True)
 class Captured:
-    """One clip's records; `lora` maps `x.<module>` (T x r, float16) and `scale.<module>`, empty unless asked for."""
+    """One clip's records; None for those that were not asked for."""
 
     forward: ForwardRecord
-    lora: dict[str, np.ndarray]
+    lora: LoraRecord | None = None
+    states: StatesRecord | None = None
 
 
 def features(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]]) -> Tensor:
@@ -35,62 +35,34 @@ def features(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]]) -> Tens
     return made.input_features.to(weight.device, weight.dtype)
 
 
-def capture(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]], *, lora: bool = False) -> list[Captured]:
+def capture(
+    model: LoadedModel, clips: list[Float32[np.ndarray, " _"]], *, lora: bool = False, states: bool = False
+) -> list[Captured]:
     """Records of a batch of clips (16 kHz mono, at most a window long) under one model."""
-    per_frame = model.info.shape.samples_per_frame
-    audio_frames = [max(1, -(-clip.size // per_frame)) for clip in clips]
+    audio_frames = frames_with_audio(model, clips)
     with torch.inference_mode():
-        kept = trace(model, features(model, clips), audio_frames, lora=lora)
-    arrays = {name: tensor.cpu().numpy() for name, tensor in kept.items()}
-    return [
-        _unbatch(arrays, i, count, clip.size) for i, (count, clip) in enumerate(zip(audio_frames, clips, strict=True))
-    ]
+        kept = trace(model, features(model, clips), audio_frames, lora=lora, states=states)
+    return unbatch(kept, audio_frames, clips)
 
 
-def trace(model: LoadedModel, inputs: Tensor, audio_frames: list[int], *, lora: bool = False) -> dict[str, Tensor]:
-    """The pass itself: stacked statistics of a batch, still on the device. Modules are read in forward order."""
+def frames_with_audio(model: LoadedModel, clips: list[Float32[np.ndarray, " _"]]) -> list[int]:
+    """How many of the encoder's frames hold audio, for each clip."""
+    return [max(1, -(-clip.size // model.info.shape.samples_per_frame)) for clip in clips]
+
+
+def trace(
+    model: LoadedModel, inputs: Tensor, audio_frames: list[int], *, lora: bool = False, states: bool = False
+) -> dict[str, Tensor]:
+    """The pass itself: stacked statistics of a batch, still on the device."""
     model.base.activate(model.adapter)
-    core, layers = model.base.backbone.encoder, model.info.shape.layers
-    read_point = PointReader.of(model.head, core.layer_norm)
-    weights = frame_weights(audio_frames, model.info.shape.frames, inputs.device)
-    targets: dict[int, list[str]] = {}
-    for module in model.info.lora:
-        targets.setdefault(module.layer, []).append(module.target)
-    adapter = model.adapter or ""
-    parts: list[dict[str, Tensor]] = []
-    points: list[dict[str, Tensor]] = []
-    projections: dict[str, Tensor] = {}
+    reader = Reader(model, audio_frames, inputs.device, states=states)
     traced = model.base.traced
     with traced.trace(inputs):
-        states = traced.encoder.layers[0].input.float()
-        for index in range(layers):
-            layer = traced.encoder.layers[index]
-            chosen = targets.get(index, [])
-            for target in chosen:
-                if target in encoder.ATTENTION_TARGETS:
-                    projections[f"{index}.{target}"] = encoder.lora_a_output(layer, target, adapter).float()
-            attention = encoder.attention_output(layer).float()
-            for target in chosen:
-                if target not in encoder.ATTENTION_TARGETS:
-                    projections[f"{index}.{target}"] = encoder.lora_a_output(layer, target, adapter).float()
-            mlp = encoder.mlp_output(layer).float()
-            means, squares = contributions(states, attention, mlp, weights)
-            parts.append(means)
-            points.append(read_point(states, squares, weights))
-            states = layer.output.float()
-        points.append(read_point(states, torch.linalg.vector_norm(states, dim=-1).double() ** 2, weights))
+        reader.read(traced)
         final = save(traced.output)
-    kept = {name: torch.stack([part[name] for part in parts], dim=-1) for name in parts[0]}
-    kept |= {name: torch.stack([point[name] for point in points], dim=_POINT_AXIS[name]) for name in points[0]}
-    for name, activations in projections.items():
-        kept[f"gram_a.{name}"] = gram_a(activations, audio_frames)
-        if lora:
-            kept[f"x.{name}"] = activations
+    kept = reader.kept(lora=lora)
     kept["logits"] = _own_logits(model, final, kept)
     return kept
-
-
-_POINT_AXIS = {"residual_norm": 2, "mean_raw": 2, "mean_normed": 2, "lens_raw": 1, "lens_normed": 1}
 
 
 def _own_logits(model: LoadedModel, final: Tensor, kept: dict[str, Tensor]) -> Tensor:
@@ -103,7 +75,13 @@ def _own_logits(model: LoadedModel, final: Tensor, kept: dict[str, Tensor]) -> T
     return mixed @ weight.T + bias
 
 
-def _unbatch(arrays: dict[str, np.ndarray], i: int, audio_frames: int, n_samples: int) -> Captured:
+def unbatch(kept: dict[str, Tensor], audio_frames: list[int], clips: list[Float32[np.ndarray, " _"]]) -> list[Captured]:
+    """Each clip's records out of a batch's stacked statistics."""
+    arrays = {name: tensor.cpu().numpy() for name, tensor in kept.items()}
+    return [_one(arrays, i, count, clip.size) for i, (count, clip) in enumerate(zip(audio_frames, clips, strict=True))]
+
+
+def _one(arrays: dict[str, np.ndarray], i: int, audio_frames: int, n_samples: int) -> Captured:
     def one(name: str, dtype: type) -> np.ndarray:
         return np.ascontiguousarray(arrays[name][i], dtype=dtype)
 
@@ -125,11 +103,8 @@ def _unbatch(arrays: dict[str, np.ndarray], i: int, audio_frames: int, n_samples
         n_samples=n_samples,
         gram_a=grams,
     )
-    kept: dict[str, np.ndarray] = {}
-    for name, array in arrays.items():
-        if name.startswith("x."):
-            peak = float(np.abs(array[i]).max())
-            scale = peak / _FLOAT16_SPAN if peak > 0 else 1.0
-            kept[name] = (array[i] / scale).astype(np.float16)
-            kept[f"scale.{name.removeprefix('x.')}"] = np.asarray(scale)
-    return Captured(record, kept)
+    x = {name.removeprefix("x."): Scaled.of(array[i]) for name, array in arrays.items() if name.startswith("x.")}
+    lora = LoraRecord(x, {name: one(f"mean_x.{name}", np.float32) for name in x}) if x else None
+    points = [arrays[f"h.{point}"] for point in range(record.lens_raw.shape[0]) if f"h.{point}" in arrays]
+    states = StatesRecord(tuple(Scaled.of(array[i, :audio_frames]) for array in points))
+    return Captured(record, lora, states if points else None)

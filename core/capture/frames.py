@@ -62,7 +62,7 @@ class PointReader:
         mean = read[..., -1] / width
         scale = (squares / width - mean**2).clamp_min(0).add(self.eps).rsqrt()
         raw, normed = read[..., :classes], read[..., classes : 2 * classes]
-        sums = _sum_frames(torch.cat([weights, weights * scale[:, None]], dim=1), states)
+        sums = sum_frames(torch.cat([weights, weights * scale[:, None]], dim=1), states)
         offset = (weights @ (scale * mean)[..., None]).squeeze(-1)
         return {
             "residual_norm": (weights @ squares.sqrt()[..., None]).squeeze(-1),
@@ -73,9 +73,10 @@ class PointReader:
         }
 
 
-def _sum_frames(
+def sum_frames(
     weights: Float64[Tensor, "clips k frames"], states: Float[Tensor, "clips frames width"]
 ) -> Float64[Tensor, "clips k width"]:
+    """Weighted sums over frames."""
     total = torch.zeros(*weights.shape[:2], states.shape[-1], dtype=torch.float64, device=states.device)
     light = weights.float()
     for start in range(0, states.shape[1], _BLOCK_FRAMES):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from core.analyses.catalogue import ANALYSES
 from core.analyses.request import AnalysisRequest, Result
 from core.analyses.stored import StoredRecords
-from core.engine.interface import Engine, Failure, Job
+from core.engine.interface import Engine, Failure, Job, SetPass, Task, clips_of
 from core.errors import Refusal
+from core.store.key import Key, Precision
 from core.store.store import Store
 
 _POLL_S = 0.2
@@ -30,20 +31,78 @@ def answer(
     store: Store,
     progress: Callable[[Job], None] = lambda job: None,
 ) -> Answers:
-    """Make every pass the analyses need, then compute them. Raises Refusal where no pass could be made."""
-    passes = list(dict.fromkeys(task for name in names for task in ANALYSES[name].needs(request)))
-    job = _finish(engine.submit(passes, title=", ".join(names)), progress)
-    failures, computed = list(job.failures), job.computed
-    if len(failures) == len(passes):
-        raise Refusal(f"None of the {len(passes)} passes could be made; the first: {failures[0].reason}")
+    """Do every task the analyses need, then compute them. Raises Refusal where none could be done."""
+    work = _Work(engine, progress, ", ".join(names))
+    work.do([task for name in names for task in ANALYSES[name].needs(request)])
+    if work.failures and not work.hits and not work.computed:
+        raise Refusal(f"None of the {len(work.failures)} passes could be made; the first: {work.failures[0].reason}")
+    records = StoredRecords(store, engine.precision, request.window_start)
+    work.do([task for name in names for task in ANALYSES[name].needs(request, records)])
     results, records = _compute(names, request, engine, store)
-    failed = {(failure.model, failure.clip.clip_id) for failure in failures}
-    lost = [task for task in dict.fromkeys(records.lost) if (task.model.name, task.clip.clip_id) not in failed]
-    if lost:  # damaged or evicted between the job and the reading: once more
-        job = _finish(engine.submit(lost, title=", ".join(names)), progress)
-        failures, computed = failures + job.failures, computed + job.computed
+    while work.again(records.lost):  # damaged or evicted between the job and the reading
         results, records = _compute(names, request, engine, store)
-    return Answers(results, tuple(failures), len(passes) - computed - len(failures), computed)
+    return Answers(results, tuple(work.failures), work.hits, work.computed)
+
+
+class _Work:
+    """Tasks given to the engine, round after round."""
+
+    def __init__(self, engine: Engine, progress: Callable[[Job], None], title: str) -> None:
+        self._engine, self._progress, self._title = engine, progress, title
+        self._asked: set[Task] = set()
+        self._redone: set[Task] = set()
+        self.failures: list[Failure] = []
+        self.hits = self.computed = 0
+
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Wait for all that were not asked for yet."""
+        new = [task for task in dict.fromkeys(tasks) if task not in self._asked]
+        self._asked.update(new)
+        if new:
+            self.hits += self._wait(new).hits
+
+    def again(self, tasks: Sequence[Task]) -> bool:
+        """Do once more what did not fail, once each. False where there is nothing to do."""
+        lost = [task for task in dict.fromkeys(tasks) if task not in self._redone and not self._failed(task)]
+        lost = [task for task in lost if not _part_of_another(task, lost)]
+        self._redone.update(lost)
+        if lost:
+            job = self._wait(lost)
+            self.hits -= job.computed + job.failed  # it was no hit then
+        return bool(lost)
+
+    def _wait(self, tasks: Sequence[Task]) -> Job:
+        job = _finish(self._engine.submit(_least(tasks, self._engine.precision), title=self._title), self._progress)
+        self.failures += job.failures
+        self.computed += job.computed
+        return job
+
+    def _failed(self, task: Task) -> bool:
+        """Whether it failed, or one of its clips did in another task of the model (which may be why it is missing)."""
+        clips = {(failure.model, failure.clip) for failure in self.failures if failure.clip}
+        return any(failure.task == task for failure in self.failures) or any(
+            (task.model.name, clip) in clips for clip in clips_of(task)
+        )
+
+
+def _part_of_another(task: Task, tasks: Sequence[Task]) -> bool:
+    """A set that only lacks clips whose gradients were lost too: once they are back, nobody wants it."""
+    return isinstance(task, SetPass) and any(
+        isinstance(other, SetPass) and other.model == task.model and set(task.clips) < set(other.clips)
+        for other in tasks
+    )
+
+
+def _least(tasks: Sequence[Task], precision: Precision) -> list[Task]:
+    """Without tasks whose records another one writes too; sets first, since their passes leave most other records."""
+    keys = {task: frozenset(task.keys(precision)) for task in tasks}
+    written: set[Key] = set()
+    kept: set[Task] = set()
+    for task in sorted(tasks, key=lambda task: -len(keys[task])):
+        if not keys[task] <= written:
+            written |= keys[task]
+            kept.add(task)
+    return sorted((task for task in tasks if task in kept), key=lambda task: not isinstance(task, SetPass))
 
 
 def _finish(job: Job, progress: Callable[[Job], None]) -> Job:

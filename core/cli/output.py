@@ -38,8 +38,13 @@ def clip_json(clip: Clip) -> dict[str, Any]:
 
 
 def failed_passes(failures: Sequence[Failure]) -> list[str]:
-    """One line for each model and reason, with how many clips and the first of them."""
-    by_reason: dict[str, list[str]] = {}
+    """One line for each model and reason, with how many clips and the first of them where it is about clips."""
+    by_reason: dict[str, dict[str, None]] = {}
     for failure in failures:
-        by_reason.setdefault(f"{failure.model}: {failure.reason}", []).append(failure.clip.name)
-    return [f"{reason} ({len(clips)} clips: {', '.join(clips[:5])})" for reason, clips in by_reason.items()]
+        names = by_reason.setdefault(f"{failure.model}: {failure.reason}", {})
+        if failure.clip is not None:
+            names[failure.clip.name] = None
+    return [
+        f"{reason} ({len(clips)} clips: {', '.join(list(clips)[:5])})" if clips else reason
+        for reason, clips in by_reason.items()
+    ]

@@ -1,13 +1,13 @@
 """Where batches run: in this process (tests, notebooks) or in a worker process that may die."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from core.engine.interface import Pass
+from core.engine.interface import Task
 from core.models.info import ModelInfo
 
 
@@ -28,14 +28,34 @@ class WorkerConfig:
     threads: int
     cache_dir: Path
     cache_max_gb: float
+    spill_max_gb: float
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Passes of one model and their windows' samples (16 kHz mono float32)."""
+    """Tasks of one kind and model, and their windows' samples (16 kHz mono float32).
 
-    passes: tuple[Pass, ...]
+    A set is a task of its own and is done in steps: `samples` are then of the clips at `positions`, none to begin
+    with, and `unreadable` are clips that have no samples, with the reason.
+    """
+
+    passes: tuple[Task, ...]
     samples: tuple[np.ndarray, ...]
+    positions: tuple[int, ...] = ()
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SetProgress:
+    """How a set stands after a step: positions still to do (none of them left, a step may still be needed to finish),
+    and those that failed, with the reason."""
+
+    todo: tuple[int, ...]
+    failed: Mapping[int, str]
+    finished: bool = False
+
+
+Outcome = str | SetProgress | None
 
 
 @runtime_checkable  # the tests check argument types
@@ -47,8 +67,9 @@ class Backend(Protocol):
         """How often the worker had to be replaced."""
         ...
 
-    def run(self, batch: Batch) -> Sequence[str | None]:
-        """For each pass None, or the sentence why it failed. Raises WorkerDied or WorkerUnusable."""
+    def run(self, batch: Batch) -> Sequence[Outcome]:
+        """For each task None, or the sentence why it failed; of a set how it stands. Raises WorkerDied or
+        WorkerUnusable."""
         ...
 
     def check(self, model: ModelInfo) -> str | None:

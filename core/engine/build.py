@@ -18,7 +18,14 @@ def worker_config(settings: Settings) -> WorkerConfig:
     dtype = choose_precision(settings).dtype
     device = choose_device(settings.device)
     # absolute: the worker runs in the repository, wherever its owner was started
-    return WorkerConfig(device, dtype, settings.threads, settings.cache_dir.absolute(), settings.cache_max_gb)
+    return WorkerConfig(
+        device,
+        dtype,
+        settings.threads,
+        settings.cache_dir.absolute(),
+        settings.cache_max_gb,
+        settings.spill_max_gb,
+    )
 
 
 def local_engine(

@@ -1,10 +1,11 @@
 """What the rest of LoRAscope knows of the engine. No torch here: the web process imports this."""
 
+import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -22,25 +23,136 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass to make: a model over one clip's window. `lora` also keeps the LoRA-A activations."""
+    """One forward pass to make: a model over one clip's window.
+
+    `lora` also keeps the LoRA-A activations, `states` the residual stream of every audio frame.
+    """
 
     model: ModelInfo
     clip: Clip
     window_start: int = 0
     lora: bool = False
+    states: bool = False
 
     @classmethod
-    def over(cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False) -> "Pass":
+    def over(
+        cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False, states: bool = False
+    ) -> "Pass":
         """The pass over a clip's window from `window_start` (samples); a clip that fits the window is taken whole."""
         fits = clip.n_samples <= model.shape.window_samples
-        return cls(model, clip, 0 if fits else window_start, lora)
+        return cls(model, clip, 0 if fits else window_start, lora, states)
 
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The records this pass writes."""
-        kinds = (Kind.FORWARD, Kind.LORA) if self.lora and self.model.lora else (Kind.FORWARD,)
+        kinds = [Kind.FORWARD]
+        if self.lora and self.model.lora:
+            kinds.append(Kind.LORA)
+        if self.states:
+            kinds.append(Kind.STATES)
         return tuple(
             clip_key(kind, self.model.fingerprint, self.clip.clip_id, precision, self.window_start) for kind in kinds
         )
+
+
+@dataclass(frozen=True)
+class GradientPass:
+    """A forward and a backward pass over one clip's window, of the loss against class `target` (an index of the model's
+    labels). Leaves the clip's forward and lora records too where they are missing.
+    """
+
+    model: ModelInfo
+    clip: Clip
+    window_start: int
+    target: int
+
+    @classmethod
+    def over(cls, model: ModelInfo, clip: Clip, window_start: int, target: int) -> "GradientPass":
+        """As `Pass.over`."""
+        return cls(model, clip, Pass.over(model, clip, window_start).window_start, target)
+
+    def keys(self, precision: Precision) -> tuple[Key, ...]:
+        """The record this pass is for."""
+        spec = {"window_start": self.window_start, "target": self.target}
+        return (Key(Kind.GRADIENT, self.model.fingerprint, self.clip.clip_id, precision, spec),)
+
+
+@dataclass(frozen=True)
+class SetPass:
+    """What needs all gradients of a set of clips at once; leaves each clip's gradient, lora and forward record too.
+
+    `targets` has a class index for each clip. Clips are kept in the order of their ids, whatever order they come in.
+    `kernels` asks for the n x n kernels, which take `spill_bytes` on disk until the set is done.
+    A clip that fails is left out: then the record is that of the set without it, and the job names the clip.
+    """
+
+    model: ModelInfo
+    clips: tuple[Clip, ...]
+    targets: tuple[int, ...]
+    window_start: int = 0
+    kernels: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.clips or len({clip.clip_id for clip in self.clips}) < len(self.clips):
+            raise ValueError("a set needs at least one clip, and no clip twice")
+        pairs = sorted(zip(self.clips, self.targets, strict=True), key=lambda pair: pair[0].clip_id)
+        object.__setattr__(self, "clips", tuple(clip for clip, _ in pairs))
+        object.__setattr__(self, "targets", tuple(target for _, target in pairs))
+
+    @property
+    def parts(self) -> tuple[GradientPass, ...]:
+        """The pass over each clip, in the order of the set's record."""
+        return tuple(
+            GradientPass.over(self.model, clip, self.window_start, target)
+            for clip, target in zip(self.clips, self.targets, strict=True)
+        )
+
+    @property
+    def spill_bytes(self) -> int:
+        """Disk that the gradients take until the kernels are made of them: all frames of every module."""
+        width = sum(module.outputs for module in self.model.lora)
+        return len(self.clips) * self.model.shape.frames * width * SPILL_BYTES
+
+    def without(self, clips: Collection[Clip]) -> "SetPass | None":
+        """The set without these clips; None where nothing is left."""
+        gone = {clip.clip_id for clip in clips}
+        kept = [pair for pair in zip(self.clips, self.targets, strict=True) if pair[0].clip_id not in gone]
+        if not kept:
+            return None
+        return replace(self, clips=tuple(clip for clip, _ in kept), targets=tuple(target for _, target in kept))
+
+    def keys(self, precision: Precision) -> tuple[Key, ...]:
+        """The record this pass is for."""
+        ids = hashlib.sha256("\n".join(clip.clip_id for clip in self.clips).encode()).hexdigest()
+        starts = [part.window_start for part in self.parts]
+        spec = {"window_starts": starts, "targets": list(self.targets), "kernels": self.kernels}
+        return (Key(Kind.SET, self.model.fingerprint, ids, precision, spec),)
+
+
+@dataclass(frozen=True)
+class ModelPass:
+    """What can be said of a model's weights alone; no clip needed."""
+
+    model: ModelInfo
+
+    def keys(self, precision: Precision) -> tuple[Key, ...]:
+        """The record this pass is for."""
+        return (Key(Kind.MODEL, self.model.fingerprint, "", precision),)
+
+
+Task = Pass | GradientPass | SetPass | ModelPass
+SPILL_BYTES = 2  # of a gradient's entry on disk
+
+
+def clips_of(task: Task) -> tuple[Clip, ...]:
+    """The clips a task reads."""
+    if isinstance(task, ModelPass):
+        return ()
+    return task.clips if isinstance(task, SetPass) else (task.clip,)
+
+
+def size_of(task: Task) -> int:
+    """How much of a job a task is: a pass over one clip counts once, a set as often as it has clips."""
+    return max(1, len(clips_of(task)))
 
 
 class JobState(StrEnum):
@@ -54,18 +166,23 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A pass that could not be made, and why, in one sentence."""
+    """A task that could not be done (of a set, one clip may be what could not), and why, in one sentence."""
 
-    model: str
-    clip: Clip
+    task: Task
     reason: str
+    clip: Clip | None = None
+
+    @property
+    def model(self) -> str:
+        return self.task.model.name
 
 
 @dataclass
 class Job:
-    """Passes asked for together. Read it from any thread; only the engine writes to it.
+    """Tasks asked for together. Read it from any thread; only the engine writes to it.
 
-    `hits` were in the store already, `computed` were made for this job or another one meanwhile.
+    All counts are in passes over one clip, so that a set counts as often as it has clips. `hits` were in the store
+    already, `computed` were made for this job or another one meanwhile, `failed` could not be.
     """
 
     title: str
@@ -74,6 +191,7 @@ class Job:
     state: JobState = JobState.QUEUED
     hits: int = 0
     computed: int = 0
+    failed: int = 0
     failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float | None = None
@@ -82,7 +200,7 @@ class Job:
     @property
     def done(self) -> int:
         """Passes that are over: found, computed or failed."""
-        return self.hits + self.computed + len(self.failures)
+        return self.hits + self.computed + self.failed
 
     @property
     def active(self) -> bool:
@@ -91,7 +209,7 @@ class Job:
     @property
     def seconds_left(self) -> float | None:
         """Estimate from this job's own pace; None before its first computed pass."""
-        worked = self.computed + len(self.failures)
+        worked = self.computed + self.failed
         if not worked or not self.active:
             return None
         return (time.monotonic() - self.started) / worked * (self.total - self.done)
@@ -119,12 +237,12 @@ class EngineStatus:
 
 @runtime_checkable  # the tests check argument types
 class Engine(Protocol):
-    """Submit passes, watch jobs. Never blocks the caller on a model."""
+    """Submit tasks, watch jobs. Never blocks the caller on a model."""
 
     precision: Precision
 
-    def submit(self, passes: Sequence[Pass], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
-        """Queue passes; those in the store already count as hits at once. The same pass asked twice is made once."""
+    def submit(self, passes: Sequence[Task], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
+        """Queue tasks; those in the store already count as hits at once. The same task asked twice is done once."""
         ...
 
     def cancel(self, job: Job) -> None:

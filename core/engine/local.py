@@ -5,13 +5,24 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from core.corpora.clip import Clip
-from core.engine.backend import Backend, Batch, WorkerDied, WorkerUnusable
-from core.engine.interface import EngineStatus, Job, JobState, Pass, Priority
+from core.engine.backend import Backend, Batch, Outcome, SetProgress, WorkerDied, WorkerUnusable
+from core.engine.interface import (
+    EngineStatus,
+    GradientPass,
+    Job,
+    JobState,
+    ModelPass,
+    Pass,
+    Priority,
+    SetPass,
+    Task,
+    size_of,
+)
 from core.engine.queue import MAX_DEATHS, PassQueue
 from core.errors import Refusal
 from core.models.info import ModelInfo
@@ -58,13 +69,13 @@ class LocalEngine:
         self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, passes: Sequence[Pass], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
-        job = Job(title, len(passes))
+    def submit(self, passes: Sequence[Task], *, title: str, priority: Priority = Priority.CORPUS) -> Job:
+        job = Job(title, sum(map(size_of, passes)))
         missing = []
-        for task in passes:
+        for task in sorted(passes, key=_turn):
             keys = task.keys(self.precision)
             if all(map(self._store.has, keys)):
-                job.hits += 1
+                job.hits += size_of(task)
             else:
                 missing.append((keys, task))
         with self._changed:
@@ -147,31 +158,66 @@ class LocalEngine:
         except WorkerUnusable as error:
             return str(error)
 
-    def _run(self, batch: list[tuple[tuple[Key, ...], Pass]]) -> None:
-        ready: list[tuple[tuple[Key, ...], Pass]] = []
+    def _run(self, batch: list[tuple[tuple[Key, ...], Task]]) -> None:
+        ready: list[tuple[tuple[Key, ...], Task]] = []
         samples: list[np.ndarray] = []
         for keys, task in batch:
-            try:
-                samples.append(self._window(task))
+            if isinstance(task, SetPass):
+                self._step(keys, task)
+            elif all(map(self._store.has, keys)):  # left by another task meanwhile
+                self._finish(keys, None)
+            elif isinstance(task, ModelPass):
                 ready.append((keys, task))
-            except Refusal as error:
-                self._finish(keys, str(error))
-            except Exception as error:  # this thread must outlive whatever a clip's source does
-                traceback.print_exc(file=sys.stderr)
-                self._finish(keys, f"{task.clip.name} can't be read ({type(error).__name__}: {error}).")
+            else:
+                window = self._window(task)
+                if isinstance(window, str):
+                    self._finish(keys, window)
+                else:
+                    samples.append(window)
+                    ready.append((keys, task))
         if not ready:
             return
+        for (keys, _), reason in zip(ready, self._answers(ready, tuple(samples)), strict=False):
+            self._finish(keys, reason if isinstance(reason, str) else None)
+
+    def _step(self, keys: tuple[Key, ...], task: SetPass) -> None:
+        """The next clips of a set; other tasks have their turn before the ones after."""
+        parts = task.parts
+        with self._changed:
+            positions = self._queue.positions(keys, self._batch_size)
+        windows = {i: self._window(parts[i]) for i in positions}
+        good = {i: window for i, window in windows.items() if not isinstance(window, str)}
+        unreadable = {i: window for i, window in windows.items() if isinstance(window, str)}
+        for outcome in self._answers([(keys, task)], tuple(good.values()), tuple(good), unreadable):
+            if not isinstance(outcome, SetProgress):
+                self._finish(keys, outcome)
+                return
+            with self._changed:
+                if outcome.finished:
+                    jobs: Sequence[Job] = self._queue.finish(keys, None, outcome.failed)
+                else:
+                    jobs = self._queue.advance(keys, outcome.todo, len(outcome.failed))
+                for job in jobs if outcome.finished else ():
+                    self._settle(job)
+
+    def _answers(
+        self,
+        ready: list[tuple[tuple[Key, ...], Task]],
+        samples: tuple[np.ndarray, ...],
+        positions: tuple[int, ...] = (),
+        unreadable: Mapping[int, str] | None = None,
+    ) -> Sequence[Outcome]:
+        """What the worker says to a batch; nothing where it died over it."""
         try:
-            reasons = self._backend.run(Batch(tuple(task for _, task in ready), tuple(samples)))
+            found = self._backend.run(Batch(tuple(task for _, task in ready), samples, positions, unreadable or {}))
         except WorkerDied:
             self._after_death([keys for keys, _ in ready])
-            return
+            return []
         except WorkerUnusable as error:
-            reasons = [str(error)] * len(ready)
+            return [str(error)] * len(ready)
         with self._changed:
             self._loaded[ready[0][1].model.name] = None
-        for (keys, _), reason in zip(ready, reasons, strict=True):
-            self._finish(keys, reason)
+        return found
 
     def _after_death(self, batch: list[tuple[Key, ...]]) -> None:
         """What the dead worker had written counts; the rest goes back into the queue."""
@@ -184,17 +230,21 @@ class LocalEngine:
                 elif not self._queue.retry(keys):
                     self._finish(keys, f"the worker process died {MAX_DEATHS} times on it: is there enough memory?")
 
-    def _window(self, task: Pass) -> np.ndarray:
+    def _window(self, task: Pass | GradientPass) -> np.ndarray | str:
+        """The samples of a task's window, or the sentence why there are none."""
         samples = self._waveforms.pop(task.clip.clip_id, None)
-        if samples is None:
-            samples = self._samples_of(task.clip)
+        try:
+            samples = self._samples_of(task.clip) if samples is None else samples
+        except Refusal as error:
+            return str(error)
+        except Exception as error:  # this thread must outlive whatever a clip's source does
+            traceback.print_exc(file=sys.stderr)
+            return f"{task.clip.name} can't be read ({type(error).__name__}: {error})."
         self._waveforms[task.clip.clip_id] = samples
         if len(self._waveforms) > _WAVEFORMS_KEPT:
             self._waveforms.popitem(last=False)
         window = samples[task.window_start : task.window_start + task.model.shape.window_samples]
-        if not window.size:
-            raise Refusal(f"{task.clip.name} ends before the chosen window begins: move the window.")
-        return window
+        return window if window.size else f"{task.clip.name} ends before the chosen window begins: move the window."
 
     def _finish(self, keys: tuple[Key, ...], reason: str | None) -> None:
         with self._changed:
@@ -208,3 +258,8 @@ class LocalEngine:
     def _end(self, job: Job, state: JobState) -> None:
         job.state = state
         job.end()
+
+
+def _turn(task: Task) -> int:
+    """Where a task belongs in its job: first those that leave what others ask for."""
+    return (ModelPass, SetPass, GradientPass, Pass).index(type(task))

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from core.child import start_child
-from core.engine.backend import Batch, WorkerConfig, WorkerDied, WorkerUnusable
+from core.engine.backend import Batch, Outcome, WorkerConfig, WorkerDied, WorkerUnusable
 from core.models.info import ModelInfo
 
 START_TIMEOUT_S = 300.0  # importing torch from a cold disk takes its time
@@ -56,7 +56,7 @@ class WorkerProcess:
             self.close()
             raise WorkerUnusable(str(answer))
 
-    def run(self, batch: Batch) -> Sequence[str | None]:
+    def run(self, batch: Batch) -> Sequence[Outcome]:
         return self._ask(batch)
 
     def check(self, model: ModelInfo) -> str | None:

@@ -4,19 +4,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from core.capture.forward import Captured, capture
-from core.engine.backend import Batch, WorkerConfig
-from core.engine.interface import Pass
+from core.capture.forward import capture
+from core.capture.gradients import capture_gradients
+from core.capture.weights import capture_weights
+from core.engine.backend import Batch, Outcome, WorkerConfig
+from core.engine.interface import GradientPass, Pass, SetPass
+from core.engine.keeping import Keeper, cache_full, in_halves
+from core.engine.sets import SetWork, check_adapted
 from core.errors import Refusal
 from core.models.info import ModelInfo
 from core.models.loading import LoadedModel, Loader
-from core.store.key import Kind, Precision
+from core.store.key import Precision
 from core.store.store import Store
-
-_CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch raises a plain RuntimeError on the CPU
 
 
 class Runner:
@@ -33,6 +34,9 @@ class Runner:
         self._precision = Precision(config.dtype, device.type)
         self._store = Store(config.cache_dir, config.cache_max_gb)
         self._loader = Loader(device, getattr(torch, config.dtype))
+        self._keeper = Keeper(self._store, self._precision)
+        self._spill_max_gb = config.spill_max_gb
+        self._work: SetWork | None = None
 
     @property
     def restarts(self) -> int:
@@ -43,7 +47,10 @@ class Runner:
         """Nothing to do: this process is the worker."""
 
     def close(self) -> None:
-        """Nothing to do: models go with the object."""
+        """Keep what is done of a set under way; models go with the object."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
 
     def check(self, model: ModelInfo) -> str | None:
         try:
@@ -54,7 +61,9 @@ class Runner:
             return _our_failure(error)
         return None
 
-    def run(self, batch: Batch) -> Sequence[str | None]:
+    def run(self, batch: Batch) -> Sequence[Outcome]:
+        if isinstance(batch.passes[0], SetPass):
+            return [self._step(batch.passes[0], batch)]
         reasons: list[str | None] = [None] * len(batch.passes)
         # another process may have written some of them since they were queued
         todo = [i for i, task in enumerate(batch.passes) if not all(map(self._store.has, task.keys(self._precision)))]
@@ -62,7 +71,7 @@ class Runner:
             return reasons
         try:
             model = self._loader.get(batch.passes[0].model)
-            outcomes = self._run(model, [batch.passes[i] for i in todo], [batch.samples[i] for i in todo])
+            outcomes = in_halves(lambda chosen: self._make(model, batch, chosen), todo, model.info.name)
         except Refusal as error:
             outcomes = [str(error)] * len(todo)
         except Exception as error:
@@ -71,34 +80,42 @@ class Runner:
             reasons[i] = outcome
         return reasons
 
-    def _run(self, model: LoadedModel, passes: list[Pass], samples: list[np.ndarray]) -> list[str | None]:
-        try:
-            captured = capture(model, samples, lora=passes[0].lora)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if type(error) is RuntimeError and _CPU_OUT_OF_MEMORY not in str(error):
-                raise
-            if len(passes) == 1:
-                return [
-                    f"the device has not enough memory for {model.info.name} on one clip: use a smaller dtype or model."
-                ]
-            half = len(passes) // 2  # outside the handler's frames the failed batch's memory is free again
-        else:
-            return [self._keep(task, made) for task, made in zip(passes, captured, strict=True)]
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return self._run(model, passes[:half], samples[:half]) + self._run(model, passes[half:], samples[half:])
+    def _make(self, model: LoadedModel, batch: Batch, chosen: Sequence[int]) -> list[str | None]:
+        tasks = [batch.passes[i] for i in chosen]
+        passes = [task for task in tasks if isinstance(task, Pass)]
+        if passes:
+            captured = capture(model, [batch.samples[i] for i in chosen], lora=passes[0].lora, states=passes[0].states)
+            return [self._keeper.keep(task, made) for task, made in zip(passes, captured, strict=True)]
+        gradients = [task for task in tasks if isinstance(task, GradientPass)]
+        if gradients:
+            check_adapted(model.info)
+            found = capture_gradients(model, [batch.samples[i] for i in chosen], [task.target for task in gradients])
+            return [self._keeper.keep_gradient(task, made) for task, made in zip(gradients, found, strict=True)]
+        arrays = capture_weights(model).to_arrays()
+        return [self._keeper.write(key, arrays) for task in tasks for key in task.keys(self._precision)]
 
-    def _keep(self, task: Pass, made: Captured) -> str | None:
-        record = made.forward.to_arrays()
-        if not all(np.isfinite(array).all() for array in record.values()):
-            return f"{task.model.name} overflows on this clip in {self._precision.dtype}: use --dtype float32."
-        parts = {Kind.FORWARD: record, Kind.LORA: made.lora}
+    def _step(self, task: SetPass, batch: Batch) -> Outcome:
+        if self._store.has(task.keys(self._precision)[0]):
+            return None
         try:
-            for key in task.keys(self._precision):
-                self._store.write(key, parts[key.kind])
+            if self._work is None or self._work.task != task:
+                self.close()
+                model = self._loader.get(task.model)
+                self._work = SetWork(task, model, self._store, self._precision, self._spill_max_gb)
+            progress = self._work.step(dict(zip(batch.positions, batch.samples, strict=True)), batch.unreadable)
+            if progress.finished:
+                self._work = None
+            return progress
+        except Refusal as error:
+            reason = str(error)
         except OSError as error:
-            return f"the cache at {self._store.directory} can't be written ({error.strerror}): free some space there."
-        return None
+            reason = cache_full(self._store, error)
+        except Exception as error:
+            reason = _our_failure(error)
+        if self._work is not None:
+            self._work.drop()
+            self._work = None
+        return reason
 
 
 def _our_failure(error: Exception) -> str:

@@ -24,9 +24,12 @@ def main(descriptor: int) -> None:
             connection.send(str(error))
             return
         connection.send(None)
-        while True:
-            request = connection.recv()
-            connection.send(runner.run(request) if isinstance(request, Batch) else runner.check(request))
+        try:
+            while True:
+                request = connection.recv()
+                connection.send(runner.run(request) if isinstance(request, Batch) else runner.check(request))
+        finally:
+            runner.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 

@@ -79,7 +79,7 @@ def _module(
             f"{path} does not fit its base: for {name} A is {by(a)} and B {by(b)}, the base's "
             f"projection is {outputs} x {inputs}; give the base it was trained on."
         )
-    return LoraModule(layer, target, rank)
+    return LoraModule(layer, target, rank, inputs, outputs)
 
 
 def by(size: tuple[int, ...]) -> str:

@@ -16,11 +16,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoraModule:
-    """One adapted projection: layer index, target (`v_proj`, `fc1`, …) and rank."""
+    """One adapted projection: layer index, target (`v_proj`, `fc1`, …), rank; A is rank x inputs, B outputs x rank."""
 
     layer: int
     target: str
     rank: int
+    inputs: int
+    outputs: int
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ class ModelInfo:
     weighted_layer_sum: bool = False
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    seed: int = 0  # of what is drawn for it: an untrained adapter's A and B, a head where it has none
 
     @property
     def rank(self) -> int | None:

@@ -23,7 +23,6 @@ from core.models.head import Head, build_head
 from core.models.info import EncoderShape, ModelInfo, Role
 
 _UNTRAINED_SD = 0.02  # of the entries of an untrained adapter's A and B (the paper's draw)
-_UNTRAINED_SEED = 0
 _SAME_ENCODER = 1e-3  # half precision of a head's copy of the base's encoder
 
 
@@ -166,7 +165,7 @@ def read_head(directory: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 def _fresh_head(info: ModelInfo) -> dict[str, Tensor]:
     """A new head as transformers would draw it (N(0, init_std^2), zero biases), seeded."""
     config = WhisperConfig.from_dict(json.loads(info.files.config.read_text(encoding="utf-8")))
-    draw = torch.Generator().manual_seed(_UNTRAINED_SEED)
+    draw = torch.Generator().manual_seed(info.seed)
     inner, classes = config.classifier_proj_size, len(info.labels)
     return {
         "projector.weight": torch.randn(inner, info.shape.width, generator=draw) * config.init_std,
@@ -213,7 +212,7 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
     config.modules_to_save = None  # heads are kept apart: every model has its own
     _check_targets(info, config, base)
     if info.role is Role.UNTRAINED:
-        draw = torch.Generator().manual_seed(_UNTRAINED_SEED)
+        draw = torch.Generator().manual_seed(info.seed)
         tensors = {n: torch.randn(t.shape, generator=draw) * _UNTRAINED_SD for n, t in sorted(tensors.items())}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are meant

@@ -12,10 +12,14 @@ SCHEMA = 1  # raise it when a record's meaning changes: older records are then s
 
 
 class Kind(StrEnum):
-    """The kinds of record that are written so far."""
+    """The kinds of record that are written so far: of a model, of a model and a clip, of a model and a set of clips."""
 
+    MODEL = "model"
     FORWARD = "forward"
     LORA = "lora"
+    STATES = "states"
+    GRADIENT = "gradient"
+    SET = "set"
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Desk:
             return None
         job, task = self._asked[keys]
         for failure in job.failures:
-            if failure.model == task.model.name and failure.clip.clip_id == task.clip.clip_id:
+            if failure.task == task:
                 return Answer(ready=False, reason=failure.reason)
         if job.active:
             return Answer(ready=False)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.corpora.clip import Clip
-from core.engine.backend import Batch, WorkerDied, WorkerUnusable
-from core.engine.interface import Job, JobState, Pass, Priority
+from core.engine.backend import Batch, Outcome, SetProgress, WorkerDied, WorkerUnusable
+from core.engine.interface import GradientPass, Job, JobState, Pass, Priority, SetPass
 from core.engine.local import LocalEngine
 from core.engine.queue import MAX_DEATHS
 from core.errors import Refusal
@@ -23,7 +23,10 @@ PRECISION = Precision()
 
 
 class Recorder:
-    """A backend that notes its batches, waits at a gate, and does what `act` says with each pass."""
+    """A backend that notes its batches, waits at a gate, and does what `act` says with each pass.
+
+    Of a set it remembers which clips it was given; only the first `kept` of them survive a death.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -33,6 +36,8 @@ class Recorder:
         self.entered = threading.Event()
         self.act: Callable[[Pass], str | None] = lambda task: None
         self.broken: str | None = None
+        self.given: dict[int, str | None] = {}
+        self.kept = 0
 
     restarts = 0
 
@@ -43,9 +48,11 @@ class Recorder:
     def check(self, model: ModelInfo) -> str | None:
         return self.broken
 
-    def run(self, batch: Batch) -> Sequence[str | None]:
+    def run(self, batch: Batch) -> Sequence[Outcome]:
         if self.broken:
             raise WorkerUnusable(self.broken)
+        if isinstance(batch.passes[0], SetPass):
+            return [self.step(batch.passes[0], batch)]
         self.batches.append([f"{task.model.name}/{task.clip.name}" for task in batch.passes])
         self.entered.set()
         assert self.gate.wait(10)
@@ -57,6 +64,24 @@ class Recorder:
                     self.store.write(key, {"x": np.zeros(1)})
             reasons.append(reason)
         return reasons
+
+    def step(self, task: SetPass, batch: Batch) -> SetProgress:
+        self.batches.append([f"{task.model.name}/{task.clips[i].name}" for i in batch.positions])
+        self.entered.set()
+        assert self.gate.wait(10)
+        for i, samples in zip(batch.positions, batch.samples, strict=False):
+            assert samples.size == task.clips[i].n_samples
+            try:
+                self.given[i] = self.act(Pass(task.model, task.clips[i]))
+            except WorkerDied:
+                self.given = dict(list(self.given.items())[: self.kept])
+                raise
+        self.given |= batch.unreadable
+        todo = tuple(i for i in range(len(task.clips)) if i not in self.given)
+        failed = {i: reason for i, reason in self.given.items() if reason is not None}
+        if finished := not todo and not batch.positions:
+            self.store.write(task.keys(PRECISION)[0], {"x": np.zeros(1)})
+        return SetProgress(todo, failed, finished=finished)
 
 
 @pytest.fixture
@@ -214,6 +239,138 @@ def test_a_worker_that_can_not_start_fails_the_job_with_its_reason(engine: Local
     job = engine.submit([Pass(A, clip) for clip in _clips(3)], title="job")
     _done(job)
     assert {failure.reason for failure in job.failures} == {"no torch here"}
+
+
+def _set(n: int) -> SetPass:
+    return SetPass(A, tuple(_clips(n)), (0,) * n)
+
+
+def test_a_set_counts_as_often_as_it_has_clips(engine: LocalEngine, backend: Recorder) -> None:
+    job = engine.submit([_set(5), Pass(B, _clips(1)[0])], title="set")
+    _done(job)
+    assert (job.total, job.computed, job.failed, job.state) == (6, 6, 0, JobState.DONE)
+    assert backend.batches == [[], ["A/c0", "A/c1"], ["A/c2", "A/c3"], ["A/c4"], [], ["B/c0"]]
+    again = engine.submit([_set(5)], title="again")
+    assert (again.hits, again.done, again.active) == (5, 5, False)
+
+
+def test_what_an_earlier_process_did_of_a_set_is_found(engine: LocalEngine, backend: Recorder) -> None:
+    backend.given = dict.fromkeys(range(3))
+    job = engine.submit([_set(5)], title="set")
+    _done(job)
+    assert (job.hits, job.computed) == (3, 2)
+
+
+def test_a_person_need_not_wait_for_a_set(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    corpus = engine.submit([_set(6)], title="corpus")
+    assert backend.entered.wait(5)
+    person = engine.submit([Pass(B, _clips(1, "p")[0])], title="me", priority=Priority.PERSON)
+    backend.gate.set()
+    _done(person)
+    _done(corpus)
+    assert backend.batches[1] == ["B/p0"]
+
+
+def test_two_people_asking_for_a_set_share_it_from_where_it_is(engine: LocalEngine, backend: Recorder) -> None:
+    late: list[Job] = []
+
+    def act(task: Pass) -> str | None:
+        if task.clip.name == "c3":
+            late.append(engine.submit([_set(6)], title="late"))
+        return None
+
+    backend.act = act
+    first = engine.submit([_set(6)], title="first")
+    _done(first)
+    _done(late[0])
+    assert (first.computed, late[0].computed) == (6, 6)
+    assert sum(map(len, backend.batches)) == 6
+
+
+def test_a_cancelled_set_stops_after_its_batch(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    job = engine.submit([_set(6)], title="set")
+    assert backend.entered.wait(5)
+    engine.cancel(job)
+    backend.gate.set()
+    time.sleep(0.2)
+    assert job.state is JobState.CANCELLED
+    assert len(backend.batches) == 1
+
+
+def test_clips_of_a_set_fail_alone_and_by_name(engine: LocalEngine, backend: Recorder) -> None:
+    backend.act = lambda task: "it is cursed" if task.clip.name == "c1" else None
+    clips = (*_clips(3), Clip("g" * 64, "gone", 1600))
+    job = engine.submit([SetPass(A, clips, (0, 1, 2, 3))], title="set")
+    _done(job)
+    reasons = {failure.clip.name: failure.reason for failure in job.failures if failure.clip}
+    assert reasons == {"c1": "it is cursed", "gone": "gone is gone"}
+    assert (job.computed, job.failed, job.done) == (2, 2, 4)
+
+
+def test_a_worker_that_dies_over_a_set_goes_on_from_what_was_kept(engine: LocalEngine, backend: Recorder) -> None:
+    deaths = iter([True, True])
+
+    def act(task: Pass) -> str | None:
+        if task.clip.name == "c4" and next(deaths, False):
+            raise WorkerDied
+        return None
+
+    backend.act, backend.kept = act, 3
+    job = engine.submit([_set(6)], title="set")
+    _done(job)
+    assert (job.computed, job.failures, job.done) == (6, [], 6)
+    done = [name for batch in backend.batches for name in batch]
+    assert done.count("A/c0") == 1 and done.count("A/c3") >= 2
+
+
+def test_a_set_that_keeps_killing_the_worker_is_given_up(engine: LocalEngine, backend: Recorder) -> None:
+    def act(task: Pass) -> str | None:
+        if task.clip.name == "c2":
+            raise WorkerDied
+        return None
+
+    backend.act, backend.kept = act, 2
+    job = engine.submit([_set(4)], title="set")
+    _done(job)
+    assert [f"died {MAX_DEATHS} times" in failure.reason for failure in job.failures] == [True]
+    assert job.done == job.total
+
+
+def test_what_others_build_on_goes_first_and_kinds_never_mix(engine: LocalEngine, backend: Recorder) -> None:
+    clip = _clips(1)[0]
+    tasks = [Pass(A, clip), Pass(A, clip, lora=True), GradientPass(A, clip, 0, 1), _set(1)]
+    backend.gate.clear()
+    blocker = engine.submit([Pass(B, clip)], title="blocker")
+    assert backend.entered.wait(5)
+    seen: list[str] = []
+    run = backend.run
+    backend.run = lambda batch: (seen.append(type(batch.passes[0]).__name__), run(batch))[1]
+    backend.step = lambda task, batch: SetProgress((), {}, finished=True)
+    job = engine.submit(tasks, title="all")
+    backend.gate.set()
+    _done(blocker)
+    _done(job)
+    assert seen == ["SetPass", "GradientPass", "Pass"]  # both kinds of pass write the same of a model without LoRA
+
+
+def test_a_sets_key_is_of_its_clips_in_any_order() -> None:
+    clips = _clips(3)
+    one, other = SetPass(A, tuple(clips), (0, 1, 2)), SetPass(A, tuple(clips[::-1]), (2, 1, 0))
+    assert one == other and one.keys(PRECISION) == other.keys(PRECISION)
+    assert [part.target for part in other.parts] == [0, 1, 2]
+    for different in (
+        SetPass(A, tuple(clips), (0, 1, 1)),
+        SetPass(A, tuple(clips[:2]), (0, 1)),
+        SetPass(B, tuple(clips), (0, 1, 2)),
+        SetPass(A, tuple(clips), (0, 1, 2), kernels=False),
+    ):
+        assert different.keys(PRECISION) != one.keys(PRECISION)
+    # a window that no clip is longer than changes nothing
+    assert SetPass(A, tuple(clips), (0, 1, 2), window_start=16).keys(PRECISION) == one.keys(PRECISION)
+    with pytest.raises(ValueError, match="no clip twice"):
+        SetPass(A, (clips[0], clips[0]), (0, 0))
 
 
 def test_time_left_comes_from_the_jobs_own_pace() -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from core.corpora.clip import Clip
 from core.engine.build import local_engine, worker_config
-from core.engine.interface import Job, Pass
+from core.engine.interface import Job, Pass, SetPass
 from core.engine.local import LocalEngine
 from core.engine.process import WorkerProcess
+from core.engine.runner import Runner
 from core.models.describe import Models, describe_registry
 from core.settings import Settings, read_settings
 from core.store.index import Index
@@ -43,13 +45,18 @@ def worker(settings: Settings) -> WorkerProcess:
 def engine(settings: Settings, worker: WorkerProcess) -> Iterator[LocalEngine]:
     store = Store(settings.cache_dir, settings.cache_max_gb)
 
-    def slowly(clip: Clip) -> np.ndarray:
-        time.sleep(0.05)  # so that there is a middle to be killed in
-        return np.random.default_rng(int(clip.name)).standard_normal(clip.n_samples).astype(np.float32) * 0.1
-
-    made = local_engine(settings, store, slowly, worker)
+    made = local_engine(settings, store, _slowly, worker)
     yield made
     made.close()
+
+
+def _sound(clip: Clip) -> np.ndarray:
+    return np.random.default_rng(int(clip.name)).standard_normal(clip.n_samples).astype(np.float32) * 0.1
+
+
+def _slowly(clip: Clip) -> np.ndarray:
+    time.sleep(0.05)  # so that there is a middle to be killed in
+    return _sound(clip)
 
 
 def _clips() -> list[Clip]:
@@ -86,6 +93,64 @@ def test_kill_nine_in_the_middle_of_twenty_clips(
     assert {path: after[path] for path in before} == before  # not written again
     assert worker.pid not in (None, victim)
     assert engine.status().restarts == 1
+
+
+def test_kill_nine_in_the_middle_of_a_set(
+    engine: LocalEngine,
+    worker: WorkerProcess,
+    settings: Settings,
+    models: Models,
+) -> None:
+    """What the last checkpoint holds is not computed again, and the record is as if nothing had happened."""
+    task = SetPass(models.named("Wide"), tuple(_clips()), tuple(i % 4 for i in range(CLIPS)))
+    state = settings.cache_dir / "partial" / task.keys(engine.precision)[0].digest / "state.safetensors"
+    job = engine.submit([task], title="set")
+    _until(job, 8)
+    victim = worker.pid
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    saved = np.flatnonzero(load_file(state)["done"])
+    assert saved.size
+    before = {i: _gradient(settings, engine, task, int(i)).stat().st_mtime_ns for i in saved}
+    assert job.wait(120)
+    assert (job.computed, job.failures, job.done) == (CLIPS, [], CLIPS)
+    assert {i: _gradient(settings, engine, task, int(i)).stat().st_mtime_ns for i in saved} == before
+    assert worker.pid not in (None, victim)
+    assert not list(state.parent.parent.iterdir())
+
+    straight = settings.model_copy(update={"cache_dir": settings.cache_dir.with_name("straight")})
+    records = []
+    for config in (settings, straight):
+        store = Store(config.cache_dir, 1.0)
+        other = local_engine(config, store, _sound, Runner(worker_config(config)))
+        assert other.submit([task], title="same").wait(120)
+        other.close()
+        arrays = store.read(task.keys(other.precision)[0])
+        assert arrays is not None
+        records.append(arrays)
+    assert records[0].keys() == records[1].keys()
+    for name, array in records[1].items():
+        np.testing.assert_allclose(records[0][name], array, rtol=1e-4, atol=1e-5 * float(np.abs(array).max()))
+
+
+def _gradient(settings: Settings, engine: LocalEngine, task: SetPass, position: int) -> Path:
+    return Store(settings.cache_dir, 1.0).path(task.parts[position].keys(engine.precision)[0])
+
+
+def test_a_set_that_is_left_goes_on_in_the_next_process(settings: Settings, models: Models) -> None:
+    """Closed in the middle, as Ctrl-C does, and asked for again."""
+    task = SetPass(models.named("LoRA"), tuple(_clips()), (0,) * CLIPS)
+    store = Store(settings.cache_dir, 1.0)
+    for first in (True, False):
+        engine = local_engine(settings, store, _slowly, Runner(worker_config(settings)))
+        job = engine.submit([task], title="set")
+        if first:
+            _until(job, 5)
+        else:
+            assert job.wait(120)
+        engine.close()
+    assert job.hits >= 5
+    assert (job.hits + job.computed, job.failed) == (CLIPS, 0)
 
 
 def test_a_worker_killed_while_idle_is_replaced(

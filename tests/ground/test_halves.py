@@ -14,7 +14,9 @@ ENGINE_HALF = (
     "core/capture/",
     "core/demo/",
     "core/encoder.py",
+    "core/engine/keeping.py",
     "core/engine/runner.py",
+    "core/engine/sets.py",
     "core/models/head.py",
     "core/models/loading.py",
     "core/training/",
@@ -22,7 +24,10 @@ ENGINE_HALF = (
 WEB = ("streamlit", "core.ui")
 DRAWING = ("plotly", "core.figures", *WEB)
 # All of the engine but core.engine.interface, which says what may be asked of it.
-ENGINE = tuple(f"core.engine.{part}" for part in ("backend", "build", "device", "local", "process", "runner", "worker"))
+ENGINE = tuple(
+    f"core.engine.{part}"
+    for part in ("backend", "build", "device", "keeping", "local", "process", "queue", "runner", "sets", "worker")
+)
 # Folder: what nothing in it may import, however deep in a function.
 FORBIDDEN = {
     "core/audio": (*DRAWING, "core.analyses", "core.engine", "core.cli", *HEAVY),

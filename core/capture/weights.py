@@ -1,0 +1,66 @@
+"""A model's adapter and head as arrays, and what its update does to the weights it is added to; no clip needed."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import encoder
+from core.models.loading import LoadedModel
+from core.store.model import ModelRecord, WeightsRecord
+
+TOP = 10  # left singular vectors of W + dW looked at for intruders (Shuttleworth et al. 2024)
+
+
+def capture_weights(model: LoadedModel) -> ModelRecord:
+    """The model's record. Decompositions are float64 on the model's device."""
+    layers = model.base.backbone.encoder.layers
+    modules = {}
+    with torch.inference_mode():
+        for module in model.info.lora:
+            adapted = encoder.adapted_module(layers[module.layer], module.target)
+            name = model.adapter or ""
+            a, b = adapted.lora_A[name].weight, adapted.lora_B[name].weight
+            # PEFT's own scaling: rsLoRA and alpha patterns are in it
+            modules[module.name] = compare_weights(
+                adapted.base_layer.weight.double(), a.double(), b.double(), float(adapted.scaling[name])
+            )
+        weight, bias = model.head.composed()
+    return ModelRecord(modules, weight.cpu().numpy(), bias.cpu().numpy())
+
+
+def compare_weights(w: Tensor, a: Tensor, b: Tensor, scaling: float) -> WeightsRecord:
+    """Spectra of W (outputs x inputs), dW = scaling B A and W + dW, and how their singular vectors lie."""
+    u_w, s_w, vt_w = torch.linalg.svd(w, full_matrices=False)
+    u_sum, s_sum, _ = torch.linalg.svd(w + scaling * (b @ a), full_matrices=False)
+    u_dw, s_dw, vt_dw = low_rank_svd(a, b, scaling)
+    rank = len(s_dw)
+    return WeightsRecord(
+        a=_plain(a).astype(np.float32),
+        b=_plain(b).astype(np.float32),
+        scaling=scaling,
+        s_w=_plain(s_w),
+        s_wdw=_plain(s_sum),
+        s_dw=_plain(s_dw),
+        v_dw=_plain(vt_dw).astype(np.float32),
+        cos_intruder=_plain((u_w.T @ u_sum[:, :TOP]).abs().amax(dim=0)),
+        overlap_u=_shares(u_w[:, :rank].T @ u_dw),
+        overlap_v=_shares(vt_w[:rank] @ vt_dw.T),
+    )
+
+
+def low_rank_svd(a: Tensor, b: Tensor, scaling: float) -> tuple[Tensor, Tensor, Tensor]:
+    """SVD of scaling B A from factors no larger than the rank: B = Q_b R_b, A^T = Q_a R_a, R_b R_a^T decomposed."""
+    q_b, r_b = torch.linalg.qr(b)
+    q_a, r_a = torch.linalg.qr(a.T)
+    u, s, vt = torch.linalg.svd(scaling * (r_b @ r_a.T), full_matrices=False)
+    return q_b @ u, s, vt @ q_a.T
+
+
+def _shares(products: Tensor) -> np.ndarray:
+    """||first k rows and columns||_F^2 / k of the inner products, for each k."""
+    blocks = (products**2).cumsum(0).cumsum(1).diagonal()
+    return _plain(blocks / torch.arange(1, len(blocks) + 1, dtype=blocks.dtype, device=blocks.device))
+
+
+def _plain(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()
