@@ -23,7 +23,7 @@ class Told:
 
 
 def tell(clips: Sequence[Told], classes: Sequence[str], frozen: str, ranks: Sequence[str]) -> list[dict[str, Any]]:
-    """Up to four stories: {clip, title, text, models, variant}. `ranks` are the LoRA models, smallest rank first.
+    """Up to four stories: {clip, title, text, models, variant, frames}; `ranks` are the LoRA models, smallest first.
 
     The probabilities are to be those of the corrected lens over all frames, whose last point is the model's answer.
     """
@@ -31,7 +31,7 @@ def tell(clips: Sequence[Told], classes: Sequence[str], frozen: str, ranks: Sequ
     for pick in (_only_lora, _only_high_rank, _changes_its_mind, _nobody):
         left = [clip for clip in clips if clip.name not in {story["clip"] for story in found}]
         if story := pick(_View(clips, left, tuple(classes), frozen, tuple(ranks))):
-            found.append(story | {"models": [frozen, *ranks], "variant": "corrected"})
+            found.append(story | {"models": [frozen, *ranks], "variant": "corrected", "frames": "all"})
     return found
 
 

@@ -16,7 +16,7 @@ _LOOKS = 4
 class Look:
     """A clip worth a look: what to call it and, where the build found something in it, what that is.
 
-    `models` names those to look with, and `variant` how; empty where the usual ones do.
+    `models` names those to look with, `variant` and `frames` say how; empty where the usual ones do.
     """
 
     clip: Listed
@@ -24,6 +24,7 @@ class Look:
     text: str = ""
     models: tuple[str, ...] = ()
     variant: str = ""
+    frames: str = ""
 
 
 def highlights(
@@ -42,7 +43,14 @@ def _stories(listed: Sequence[Listed], models: Collection[str], metrics: Path) -
     clips = {clip.name: clip for clip in listed}
     try:
         told = [
-            Look(clips[story["clip"]], story["title"], story["text"], tuple(story["models"]), story.get("variant", ""))
+            Look(
+                clips[story["clip"]],
+                story["title"],
+                story["text"],
+                tuple(story["models"]),
+                story.get("variant", ""),
+                story.get("frames", ""),
+            )
             for story in json.loads(metrics.read_text(encoding="utf-8"))["stories"]
             if story["clip"] in clips
         ]

@@ -26,15 +26,17 @@ def carried() -> Parameters:
     return {key.value: value for key in CARRIED if (value := _parameter(key))}
 
 
-def to_clip(models: Sequence[str], source: str, clip: str, variant: str = "") -> Parameters:
-    """What a link to a clip holds: all of its source, whatever the slice is here; the usual variant where none is."""
+def to_clip(models: Sequence[str], source: str, clip: str, variant: str = "", frames: str = "") -> Parameters:
+    """What a link to a clip holds: all of its source, whatever the slice is here; variant and frames where given."""
     narrowed = {key.value: "" for key in FILTERS}
-    chosen = {Key.VARIANT.value: variant} if variant else {}
+    chosen = {key.value: value for key, value in ((Key.VARIANT, variant), (Key.FRAMES, frames)) if value}
     return {Key.SOURCE.value: source, **narrowed, Key.CLIP.value: clip, **chosen, Key.MODELS.value: list(models)}
 
 
-def follow(page: str) -> None:
+def follow(page: str) -> bool:
     """Before the widgets of a page are drawn: set them to what the link that led here from another page asks for.
+
+    True where it did.
 
     A widget bound to the address takes its value from there, but on the way between pages Streamlit (1.67) takes out
     what the page before had bound to its own. What it had in the address stands before what the link says, so the last
@@ -43,7 +45,7 @@ def follow(page: str) -> None:
     before, st.session_state[_PAGE] = st.session_state.get(_PAGE, page), page
     context = get_script_run_ctx()
     if before == page or context is None:
-        return
+        return False
     words = parse_qsl(context.query_string, keep_blank_values=True)
     last: dict[str, str | list[str] | None] = {key: value or None for key, value in words if key != Key.MODELS}
     if models := [value for _, value in takewhile(lambda word: word[0] == Key.MODELS, reversed(words))]:
@@ -55,6 +57,7 @@ def follow(page: str) -> None:
             st.session_state[key] = last[key]
         elif key in st.session_state:
             st.session_state[key] = st.session_state[key]  # or it would be lost with the widget
+    return True
 
 
 def asked(key: Key) -> str | None:

@@ -59,7 +59,7 @@ def say_synthetic(known: Models) -> None:
 
 
 def _address(usual: Sequence[str], look: Look) -> Parameters:
-    return to_clip(look.models or usual, DEMO, look.clip.name, look.variant)
+    return to_clip(look.models or usual, DEMO, look.clip.name, look.variant, look.frames)
 
 
 def models(known: Models) -> None:

@@ -17,7 +17,7 @@ def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
     st.set_page_config(page_title=f"{title} · LoRAscope", page_icon=str(_ICON), layout="wide")
     st.html(style.CSS)
     viewport.watch()
-    links.follow(title)
+    followed = links.follow(title)
     with st.sidebar:
         st.markdown("### LoRAscope", help="Where in a speech encoder does LoRA learn to hear emotion?")
         sidebar.draw_pages()
@@ -28,6 +28,8 @@ def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
             problem = str(error)
         else:
             selection = sidebar.choose(known, one_clip=one_clip)
+            if followed:
+                st.rerun()  # the first run sets the widgets, and only the next one writes them to the address
             return known, selection
     st.title(title)
     st.error(problem)

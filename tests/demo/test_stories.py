@@ -57,7 +57,8 @@ def test_each_kind(clip: Told, title: str, said: tuple[str, ...]) -> None:
     plain = points(*[("neutral", 0.4)] * (count - 1), ("sadness", 0.9))  # there is nothing to tell about these
     others = [told(f"plain {i}", "sadness", plain, plain, plain, plain) for i in range(2)]
     (story,) = tell([*others, clip], CLASSES, "Frozen", RANKS)
-    assert (story["clip"], story["variant"], story["models"]) == (clip.name, "corrected", ["Frozen", *RANKS])
+    assert (story["clip"], story["variant"], story["frames"]) == (clip.name, "corrected", "all")
+    assert story["models"] == ["Frozen", *RANKS]
     assert title in story["title"]
     for part in said:
         assert part in story["text"]
