@@ -1,6 +1,7 @@
 """`train`: adapters, heads or whole encoders on any corpus, one checkpoint a fold."""
 
 import argparse
+import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -58,7 +59,8 @@ def train(arguments: argparse.Namespace) -> int:
         make_directory(arguments.out)
         notes += [f"--folds {scheme} leaks: a test speaker may be in training." for fold in folds[:1] if fold.leaking]
         casualties = [clip.reason for clip in selected.unusable]
-        complain([f"Note: {note}" for note in notes] + casualties)
+        if _speaks():
+            complain([f"Note: {note}" for note in notes] + casualties)
 
         from core.training.run import Plan, run  # torch and the Trainer take seconds: not before all is checked
 
@@ -87,9 +89,15 @@ def train(arguments: argparse.Namespace) -> int:
         samples_of = samples_reader(decoder(), Uploads(1, settings.cache_dir / "uploads"))
         with _Bars() as bars:
             manifests = run(plan, samples_of, lambda line: print(line, file=sys.stderr, flush=True), bars.show)
-    print_folds(manifests)
-    print(f"\n{arguments.out / 'models.toml'} lists them for --registry.")
+    if _speaks():
+        print_folds(manifests)
+        print(f"\n{arguments.out / 'models.toml'} lists them for --registry.")
     return CASUALTIES if casualties else DONE
+
+
+def _speaks() -> bool:
+    """On several devices each has a process of its own, and one of them speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def choose_recipe(arguments: argparse.Namespace) -> tuple[Recipe, str, int]:

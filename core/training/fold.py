@@ -96,6 +96,7 @@ def train(
         label_names=["labels"],
         remove_unused_columns=False,
         dataloader_pin_memory=device != "cpu",
+        ddp_find_unused_parameters=False,  # every weight that is trained has a say in every answer
         disable_tqdm=True,
         report_to="none",
     )
