@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from core import paths
 from tests.cli.command import Answer, environment, lorascope, rows
 from tests.conftest import LABELS
+from tests.corpora.trees import iemocap_tree
 
 Train = Callable[..., Answer]
 QUICK = ("--epochs", "3", "--learning-rate", "0.01", "--batch-size", "16")
@@ -143,6 +144,21 @@ def test_the_released_split_is_shown_to_leak(train: Train, tmp_path: Path) -> No
     assert facts["leaking"] and facts["audit"]["selection_on_test"]
     assert facts["audit"]["train_test"]["speakers"] == ["Ses01F", "Ses01M"]
     assert facts["splits"]["validation"] == facts["splits"]["test"]
+
+
+def test_an_odd_release_trains_on_what_can_be_used_and_lists_the_rest(train: Train, tmp_path: Path) -> None:
+    """A label without sound and an empty file are casualties; `xxx` and `fru` are in no fold."""
+    odd = f"iemocap:{iemocap_tree(tmp_path, per_class=1, seconds=0.2)}"
+    done = train("--clips", odd, "--rank", "0", "--epochs", "1", "--fold", "2", "--out", tmp_path / "o")
+    assert done.code == 3, done.err
+    facts = manifest(tmp_path / "o/fold2")
+    assert len(facts["casualties"]) == 2
+    assert all(reason in done.err for reason in facts["casualties"])
+    sizes = {name: (len(split["clip_ids"]), split["speakers"]) for name, split in facts["splits"].items()}
+    others = [f"Ses0{session}{sex}" for session in range(2, 6) for sex in "FM"]
+    assert sizes == {"train": (32, others), "validation": (4, ["Ses01F"]), "test": (4, ["Ses01M"])}
+    assert facts["labels"] == list(LABELS)
+    assert any("xxx" in note for note in facts["notes"])
 
 
 def test_killed_and_resumed_is_the_same_to_the_bit(shelf: Path, corpus: str, tmp_path: Path) -> None:
