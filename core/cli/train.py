@@ -12,7 +12,7 @@ from typing import Any
 from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
 from core.cli.output import make_directory
-from core.cli.session import CASUALTIES, DONE, complain, progress, select_clips, session
+from core.cli.session import CASUALTIES, DONE, advance, complain, progress, select_clips, session
 from core.corpora.folds import Fold, make_folds
 from core.corpora.samples import samples_reader
 from core.corpora.source import from_anywhere
@@ -166,4 +166,4 @@ class _Bars:
         if title != self._title:
             self._bar.close()
             self._bar, self._title = progress(title, total), title
-        self._bar.update(done - self._bar.n)
+        advance(self._bar, done)

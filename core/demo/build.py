@@ -18,6 +18,7 @@ from core.demo.data_card import data_facts, write_data_card
 from core.demo.model_card import write_model_card
 from core.demo.prosody import EMOTIONS
 from core.demo.runs import Runs, Training, train_all
+from core.provenance import write_json
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def build(
     train_all(runs, processes)
 
     metrics = measure(runs, work, made, sizes)
-    _write_json(made / "metrics.json", metrics)
+    write_json(made / "metrics.json", metrics)
     write_model_card(made, metrics)
     write_data_card(made, metrics["data"])
     for folder in ship.models(sizes.training.ranks).values():
@@ -119,13 +120,9 @@ def _same_sizes(remembered: Path, sizes: Sizes) -> None:
     wanted = _plain(sizes)
     if remembered.exists() and json.loads(remembered.read_text()) != wanted:
         raise RuntimeError(f"{remembered.parent} holds a build with other sizes; delete it, or name another workdir")
-    _write_json(remembered, wanted)
+    write_json(remembered, wanted)
 
 
 def _plain(sizes: Sizes) -> dict[str, Any]:
     """As it comes back from a JSON file."""
     return json.loads(json.dumps(asdict(sizes)))
-
-
-def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

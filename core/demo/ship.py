@@ -14,6 +14,7 @@ from core.corpora.source import list_source
 from core.demo.prosody import EMOTIONS
 from core.demo.runs import core
 from core.demo.stories import Told, tell
+from core.models.registry import as_toml
 
 FROZEN = "Frozen"
 
@@ -51,13 +52,10 @@ def write_registry(folder: Path, made: Path, ranks: Sequence[int]) -> Path:
     tables = []
     for name, directory in models(ranks).items():
         kind, role = ("head", "frozen") if name == FROZEN else ("adapter", "lora")
-        tables.append(
-            f"[[model]]\nname = {json.dumps(name)}\nbase = {json.dumps(str(made / 'base'))}\n"
-            f"{kind} = {json.dumps(str(made / directory))}\nrole = {json.dumps(role)}\n"
-            f"labels = {json.dumps(list(EMOTIONS))}\ngroup = {json.dumps('demo')}\nsynthetic = true\n"
-        )
+        table = {"name": name, "base": str(made / "base"), kind: str(made / directory), "role": role, "group": "demo"}
+        tables.append(table | {"labels": list(EMOTIONS), "synthetic": True})
     path = folder / "models.toml"
-    path.write_text("\n".join(tables), encoding="utf-8")
+    path.write_text(as_toml(tables), encoding="utf-8")
     return path
 
 

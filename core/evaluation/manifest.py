@@ -13,8 +13,8 @@ from core.errors import Refusal
 from core.models.files import read_json
 from core.models.info import ModelInfo, Role
 from core.training.manifest import MANIFEST
+from core.training.recipe import METHODS
 
-METHODS = {"head": Role.FROZEN, "lora": Role.LORA, "full": Role.FULL}  # how it was trained, and what it is then
 _SAME = (
     "base_fingerprint",
     "method",

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from core.corpora.folds import natural_order
 from core.errors import Refusal
-from core.evaluation.manifest import METHODS, Manifest, read_manifest
+from core.evaluation.manifest import Manifest, read_manifest
 from core.models.describe import describe
 from core.models.info import ModelInfo
 from core.models.registry import Entry
 from core.store.index import Index
 from core.training.manifest import MANIFEST
+from core.training.recipe import METHODS, method_name
 
 
 def find_folds(directories: Sequence[Path]) -> tuple[list[Manifest], list[str]]:
@@ -62,7 +63,7 @@ def row_names(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _plain_name(manifest: Manifest) -> str:
-    name = {"head": "Frozen", "lora": f"LoRA r={manifest.rank}", "full": "Full"}[manifest.method]
+    name = method_name(manifest.method, manifest.rank)
     if manifest.shuffled:
         name += ", labels shuffled"
     return f"{name} [LEAKING: {manifest.scheme} split]" if manifest.leaking else name

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,18 @@ def read_registry(path: Path) -> tuple[list[Entry], list[Refused]]:
             name = str(table.get("name") or f"model {number}") if isinstance(table, dict) else f"model {number}"
             refused.append(Refused(name, f"{name} in {path.name}: {error}"))
     return entries, refused
+
+
+def as_toml(tables: Sequence[Mapping[str, object]]) -> str:
+    """`[[model]]` tables as `read_registry` reads them. JSON's strings, lists and booleans are TOML's too."""
+    lines = []
+    for table in tables:
+        lines += [
+            "[[model]]",
+            *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()),
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def _entry(table: dict[str, Any], directory: Path) -> Entry:

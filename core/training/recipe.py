@@ -7,9 +7,16 @@ from typing import Any, Literal
 
 from core import encoder
 from core.errors import Refusal
+from core.models.info import Role
 
 Method = Literal["head", "lora", "full"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+METHODS = {"head": Role.FROZEN, "lora": Role.LORA, "full": Role.FULL}  # how it was trained, and what it is then
+
+
+def method_name(method: str, rank: int) -> str:
+    """What a trained model is called in tables and registries."""
+    return {"head": "Frozen", "lora": f"LoRA r={rank}", "full": "Full"}[method]
 
 
 @dataclass(frozen=True)

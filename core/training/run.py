@@ -24,11 +24,12 @@ from core.emotions import canonical
 from core.errors import Refusal
 from core.models.describe import Base
 from core.models.loading import read_extractor
+from core.models.registry import as_toml
 from core.provenance import write_json
 from core.training import features, networks
 from core.training.fold import Examples, Trained, train
 from core.training.manifest import about_fold, read_manifest, write_manifest
-from core.training.recipe import Recipe
+from core.training.recipe import METHODS, Recipe, method_name
 from core.training.rows import FOLDER
 
 REQUEST = "run.json"
@@ -226,17 +227,19 @@ def _manifests(plan: Plan) -> list[dict[str, Any]]:
 def _write_registry(plan: Plan) -> None:
     """A registry of all folds finished so far, ready for `--registry`."""
     recipe = plan.recipe
-    what = {"head": "Frozen", "lora": f"LoRA r={recipe.rank}", "full": "Full"}[recipe.method]
-    role = {"head": "frozen", "lora": "lora", "full": "full"}[recipe.method]
-    lines = ["# Written by `python -m core train`. Paste an entry into a registry of your own, or name this file."]
+    what = method_name(recipe.method, recipe.rank)
     finished = [path.parent.name for path in plan.out.glob("fold*/manifest.json")]
+    tables = []
     for name in sorted(finished, key=lambda name: int(name.removeprefix("fold"))):
+        trained = {"head": {"head": name}, "lora": {"adapter": name}, "full": {}}[recipe.method]
         base = name if recipe.method == "full" else plan.base_name
-        lines += ["", "[[model]]", f"name = {json.dumps(f'{what} {name}')}", f"base = {json.dumps(base)}"]
-        if recipe.method != "full":
-            lines.append(f"{'adapter' if recipe.rank else 'head'} = {json.dumps(name)}")
-        group = f"{Path(plan.base_name).name} {name}"
-        lines += [f"group = {json.dumps(group)}", f'role = "{role}"', f"labels = {json.dumps(list(plan.labels))}"]
+        tables.append(
+            {"name": f"{what} {name}", "base": base}
+            | trained
+            | {"group": f"{Path(plan.base_name).name} {name}", "role": METHODS[recipe.method].value}
+            | {"labels": list(plan.labels)}
+        )
+    said = "# Written by `python -m core train`. Paste an entry into a registry of your own, or name this file.\n\n"
     temporary = plan.out / f".{REGISTRY}.tmp"
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.write_text(said + as_toml(tables), encoding="utf-8")
     temporary.replace(plan.out / REGISTRY)

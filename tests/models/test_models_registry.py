@@ -1,5 +1,6 @@
 """The registry file: what is well-formed, and what is said of what is not."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from core.errors import Refusal
 from core.models.describe import default_reference, describe_registry
 from core.models.info import Role
-from core.models.registry import Entry, Refused, read_registry
+from core.models.registry import Entry, Refused, as_toml, read_registry
 from core.store.index import Index
 from tests.checkpoints import LABELS
 
@@ -161,3 +162,9 @@ def test_the_reference_is_the_frozen_model_of_the_first_ones_group(registry: Pat
     assert default_reference([frozen, lora], "LoRA") == "LoRA"
     with pytest.raises(Refusal, match="'Full' is not among the chosen models"):
         default_reference([frozen, lora], "Full")
+
+
+def test_tables_are_written_as_they_are_read() -> None:
+    """Quotes, backslashes and whatever people call their models come back."""
+    tables = [{"name": 'a "q" é\\ 😀', "labels": ["x", "y"], "synthetic": True}, {"name": "b", "base": "/p"}]
+    assert tomllib.loads(as_toml(tables)) == {"model": tables}
