@@ -1,11 +1,12 @@
 """How much each layer's attention and MLP write into the residual stream (Ma, Sang, Li, section 3.2, Fig. 1)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
+from core.analyses.landmarks import NONE_REASONS, strongest_layer
 from core.analyses.reading import (
     comparisons,
     forward_passes,
@@ -15,9 +16,9 @@ from core.analyses.reading import (
     shared_clips,
     undefined_note,
 )
-from core.analyses.request import AnalysisRequest, Note, Records, Row, Variant
+from core.analyses.request import AnalysisRequest, Estimate, Note, Records, Row, Variant
 from core.analyses.statistics import Band, mean_interval, speaker_note
-from core.analyses.table import curve_rows
+from core.analyses.table import curve_rows, estimate_row
 from core.corpora.clip import Clip
 from core.models.info import ModelInfo
 from core.store.forward import COMPONENTS, FRAMES
@@ -45,10 +46,27 @@ class ContributionCurves:
             if shape != (len(COMPONENTS), points - 1):
                 raise ValueError(f"{name} has shape {shape}, expected {(len(COMPONENTS), points - 1)}")
 
+    @property
+    def strongest(self) -> Estimate | None:
+        """The layer whose sum writes most (of a difference: changes most), without interval; None where undefined."""
+        layer = strongest_layer(np.abs(self.relative.value[COMPONENTS.index("sum")]))
+        return None if layer is None else Estimate(float(layer), n=self.relative.n)
+
+    def rows(self, template: Row, prefix: str = "") -> Iterator[Row]:
+        """One row a component and layer (or point); `prefix` goes in front of the statistic."""
+        for statistic in ("relative", "cosine"):
+            band: Band = getattr(self, statistic)
+            for i, component in enumerate(COMPONENTS):
+                yield from curve_rows(template, band.part(i), component=component, statistic=prefix + statistic)
+        yield from curve_rows(template, self.residual_norm, statistic=f"{prefix}residual_norm")
+
 
 @dataclass(frozen=True)
 class ModelContributions:
-    """One model's contributions clip by clip (means over the chosen frames), and their means over clips."""
+    """One model's contributions clip by clip (means over the chosen frames), and their means over clips.
+
+    padding: over all frames minus over those that hold audio, paired clip by clip, whatever frames were chosen.
+    """
 
     model: ModelInfo
     clips: tuple[Clip, ...]
@@ -56,6 +74,7 @@ class ModelContributions:
     cosine: Float64[np.ndarray, "clips 3 layers"]
     residual_norm: Float64[np.ndarray, "clips points"]
     mean: ContributionCurves
+    padding: ContributionCurves
 
     def __post_init__(self) -> None:
         clips, layers = len(self.clips), self.model.shape.layers
@@ -89,76 +108,87 @@ class Contributions:
 
     def rows(self) -> Iterator[Row]:
         for one in self.models:
-            yield from self._rows(one.mean, Row("contributions", self.variant, one.model.name))
+            template = Row("contributions", self.variant, one.model.name)
+            yield from self._rows(template, one.mean)
+            yield from one.padding.rows(template, "padding_")
         for delta in self.differences:
-            template = Row("contributions", self.variant, delta.model, versus=delta.reference)
-            yield from self._rows(delta.mean, template)
+            yield from self._rows(Row("contributions", self.variant, delta.model, versus=delta.reference), delta.mean)
 
-    def _rows(self, curves: ContributionCurves, template: Row) -> Iterator[Row]:
-        for statistic in ("relative", "cosine"):
-            band: Band = getattr(curves, statistic)
-            for i, component in enumerate(COMPONENTS):
-                yield from curve_rows(template, band.part(i), component=component, statistic=statistic)
-        yield from curve_rows(template, curves.residual_norm, statistic="residual_norm")
+    def _rows(self, template: Row, curves: ContributionCurves) -> Iterator[Row]:
+        yield from curves.rows(template)
+        yield estimate_row(replace(template, component="landmark", statistic="strongest"), curves.strongest)
 
 
 def compute(records: Records, request: AnalysisRequest) -> Contributions:
     """Means over clips of each layer's contributions; the three variants agree (only `frames` matters)."""
-    models = {}
+    models: dict[str, ModelContributions] = {}
     notes = [repeat_note(request)]
     for model in request.models:
-        one = _one_model(records, request, model)
-        notes.append(missing_note(request, model, one.clips if one else ()))
+        one, undefined = _one_model(records, request, model)
+        notes += [missing_note(request, model, one.clips if one else ()), undefined]
         if one:
             models[model.name] = one
-            notes.append(undefined_note(model, one.clips, one.relative, one.cosine, one.residual_norm))
-            notes.append(speaker_note([clip.speaker for clip in one.clips]))
+            notes += [speaker_note([clip.speaker for clip in one.clips]), _none_note(model.name, one.mean)]
     differences = []
     pairs, reasons = comparisons(request)
     for model, reference in pairs:
         mine, theirs = models.get(model.name), models.get(reference.name)
         delta = _difference(mine, theirs, request.seed) if mine and theirs else None
+        about = f"{model.name} - {reference.name}"
         if delta is not None:
             differences.append(delta)
+            notes.append(_none_note(about, delta.mean))
         else:
-            reasons.append(Note(f"{model.name} - {reference.name}", "No clip has a record under both."))
+            notes.append(Note(about, "No clip has a record under both."))
     found = dict.fromkeys(note for note in (*notes, *reasons) if note is not None)
     return Contributions(request.variant, tuple(models.values()), tuple(differences), tuple(found))
 
 
-def _one_model(records: Records, request: AnalysisRequest, model: ModelInfo) -> ModelContributions | None:
-    chosen = FRAMES.index(request.frames)
+def _none_note(about: str, curves: ContributionCurves) -> Note | None:
+    return Note(f"{about} strongest", f"None, because {NONE_REASONS['strongest']}.") if not curves.strongest else None
+
+
+def _one_model(
+    records: Records, request: AnalysisRequest, model: ModelInfo
+) -> tuple[ModelContributions | None, Note | None]:
+    """The model's numbers, None without any record; and which clips' own are undefined."""
     clips, relative, cosine, norm = [], [], [], []
     for clip, record in forward_records(records, request, model):
         clips.append(clip)
-        relative.append(record.relative[chosen])
-        cosine.append(record.cosine[chosen])
-        norm.append(record.residual_norm[chosen])
+        relative.append(record.relative)
+        cosine.append(record.cosine)
+        norm.append(record.residual_norm)
     if not clips:
-        return None
-    arrays = (np.stack(relative), np.stack(cosine), np.stack(norm))
-    return ModelContributions(model, tuple(clips), *arrays, _means(*arrays, clips, request.seed))
+        return None, None
+    both = np.stack(relative), np.stack(cosine), np.stack(norm)  # over all frames, over those that hold audio
+    own = [array[:, FRAMES.index(request.frames)] for array in both]
+    padding = [array[:, 0] - array[:, 1] for array in both]
+    one = ModelContributions(
+        model,
+        tuple(clips),
+        relative=own[0],
+        cosine=own[1],
+        residual_norm=own[2],
+        mean=_means(own, clips, request.seed),
+        padding=_means(padding, clips, request.seed),
+    )
+    return one, undefined_note(model, clips, *both)
 
 
 def _difference(mine: ModelContributions, theirs: ModelContributions, seed: int) -> ContributionDifference | None:
     i, j = shared_clips(mine.clips, theirs.clips)
     if not i:
         return None
-    deltas = (
+    deltas = [
         mine.relative[i] - theirs.relative[j],
         mine.cosine[i] - theirs.cosine[j],
         mine.residual_norm[i] - theirs.residual_norm[j],
-    )
-    curves = _means(*deltas, [mine.clips[k] for k in i], seed)
+    ]
+    curves = _means(deltas, [mine.clips[k] for k in i], seed)
     return ContributionDifference(mine.model.name, theirs.model.name, curves)
 
 
-def _means(
-    relative: Float64[np.ndarray, "clips 3 layers"],
-    cosine: Float64[np.ndarray, "clips 3 layers"],
-    residual_norm: Float64[np.ndarray, "clips points"],
-    clips: list[Clip],
-    seed: int,
-) -> ContributionCurves:
+def _means(arrays: Sequence[Float64[np.ndarray, "clips ..."]], clips: Sequence[Clip], seed: int) -> ContributionCurves:
+    """Of relative, cosine and residual norm, clip by clip."""
     speakers = [clip.speaker for clip in clips]
-    return ContributionCurves(*(mean_interval(values, speakers, seed) for values in (relative, cosine, residual_norm)))
+    return ContributionCurves(*(mean_interval(values, speakers, seed) for values in arrays))

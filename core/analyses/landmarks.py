@@ -1,4 +1,4 @@
-"""Depth landmarks: where along the points 0..L something settles. Points, not layers; None where there is none."""
+"""Depth landmarks: where in depth something settles or is largest. Points but for `strongest`; None where none."""
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -11,6 +11,7 @@ NONE_REASONS = {  # what it means that one does not exist
     "critical_accuracy": "the lens accuracy reaches 1/C at no point",
     "commitment": "the mean KL does not end under 10 % of its maximum",
     "cka_jump": "CKA with the last point never rises, or is undefined where a point has no variance over clips",
+    "strongest": "the contribution is undefined, or 0 at every layer",
 }
 
 
@@ -66,3 +67,8 @@ def cka_jump(curve: Float[np.ndarray, " points"]) -> int | None:
     if np.isnan(rises).any() or not rises.size or rises.max() <= 0:
         return None
     return int(rises.argmax()) + 1
+
+
+def strongest_layer(contribution: Float[np.ndarray, " layers"]) -> int | None:
+    """The layer, not a point, where something that is never negative is largest (the first such)."""
+    return int(contribution.argmax()) if contribution.max() > 0 else None  # argmax takes a NaN, and max is NaN then

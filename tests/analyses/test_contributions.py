@@ -51,6 +51,51 @@ def test_means_over_clips_and_paired_differences(frames, chosen):
     assert {r.component for r in norms} == {None}
 
 
+@pytest.mark.parametrize("frames", ["all", "audio"])
+def test_padding_is_all_frames_minus_those_that_hold_audio(frames):
+    """Paired clip by clip, for each model, whichever frames the other rows are over."""
+    shelf = make_shelf(MODELS, CLIPS)
+    rows = list(contributions.compute(shelf, AnalysisRequest(MODELS, CLIPS, "frozen", frames=frames)).rows())
+    for model in MODELS:
+        records = [shelf.records[model.name, c.clip_id] for c in CLIPS]
+        for statistic in ("relative", "cosine"):
+            for i, component in enumerate(("attention", "mlp", "sum")):
+                found = pick(rows, model=model.name, component=component, statistic=f"padding_{statistic}")
+                assert [(r.layer, r.versus) for r in found] == [(layer, None) for layer in range(5)]
+                for r in found:
+                    both = [getattr(record, statistic)[:, i, r.layer] for record in records]
+                    expected = by_speaker([every - audio for every, audio in both])
+                    assert (r.value, r.ci_low, r.ci_high) == pytest.approx(expected) and r.n == 7
+
+
+def test_the_strongest_layer_by_hand():
+    """Of the sum, on the chosen frames; of a difference where it is largest whatever its sign."""
+    shelf = make_shelf(MODELS, CLIPS)
+    sums = {"frozen": [0.1, 0.2, 0.9, 0.3, 0.1], "lora": [0.1, 0.9, 0.3, 0.4, 0.1]}
+    for (model, clip_id), record in shelf.records.items():
+        relative = record.relative.copy()
+        relative[0, 2] = sums[model]
+        shelf.records[model, clip_id] = replace(record, relative=relative)
+    result = contributions.compute(shelf, AnalysisRequest(MODELS, CLIPS, "frozen"))
+    found = pick(result.rows(), component="landmark")
+    assert [(r.model, r.versus, r.statistic, r.value) for r in found] == [
+        ("frozen", None, "strongest", 2),
+        ("lora", None, "strongest", 1),
+        ("lora", "frozen", "strongest", 1),
+    ]
+    assert {(r.layer, r.ci_low, r.ci_high, r.n) for r in found} == {(None, None, None, 7)}
+
+
+def test_no_layer_is_strongest_where_nothing_differs():
+    """The largest of zeros would be layer 0."""
+    shelf = make_shelf(MODELS, CLIPS)
+    shelf.records |= {("lora", c.clip_id): shelf.records["frozen", c.clip_id] for c in CLIPS}
+    result = contributions.compute(shelf, AnalysisRequest(MODELS, CLIPS, "frozen"))
+    (row,) = pick(result.rows(), versus="frozen", statistic="strongest")
+    assert row.value is None
+    assert [note.about for note in result.notes] == ["lora - frozen strongest"]
+
+
 def test_the_order_of_clips_does_not_matter():
     shelf = make_shelf(MODELS, CLIPS)
     one = contributions.compute(shelf, AnalysisRequest(MODELS, CLIPS, "frozen"))
@@ -107,16 +152,21 @@ def test_speakers_unknown_or_single_are_said():
     assert [note.about for note in result.notes] == ["intervals"]
 
 
-def test_nan_is_empty_with_a_reason_and_nothing_else_changes():
+@pytest.mark.parametrize("component", [0, 2])
+def test_nan_is_empty_with_a_reason_and_nothing_else_changes(component):
     shelf = make_shelf(MODELS, CLIPS)
     key = ("lora", CLIPS[2].clip_id)
     relative = shelf.records[key].relative.copy()
-    relative[:, 0, 3] = np.nan
+    relative[:, component, 3] = np.nan
     whole = list(contributions.compute(shelf, AnalysisRequest(MODELS, CLIPS, "frozen")).rows())
     broken = Shelf(shelf.records | {key: replace(shelf.records[key], relative=relative)})
     result = contributions.compute(broken, AnalysisRequest(MODELS, CLIPS, "frozen"))
     changed = [(a, b) for a, b in zip(whole, result.rows(), strict=True) if a != b]
-    assert [(b.model, b.layer, b.component, b.value, b.ci_low) for _, b in changed] == [
-        ("lora", 3, "attention", None, None)
-    ] * 2
+    name = ("attention", "mlp", "sum")[component]
+    own, padding = (("lora", 3, name, statistic, None, None) for statistic in ("relative", "padding_relative"))
+    landmark = [("lora", None, "landmark", "strongest", None, None)] * (name == "sum")
+    assert [(b.model, b.layer, b.component, b.statistic, b.value, b.ci_low) for _, b in changed] == [
+        *(own, *landmark, padding, own, *landmark),
+    ]
     assert any("clip 2" in note.reason for note in result.notes)
+    assert {"lora strongest", "lora - frozen strongest"} <= {note.about for note in result.notes} or not landmark
