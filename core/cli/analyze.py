@@ -9,10 +9,10 @@ from typing import Any
 from core.analyses.catalogue import ANALYSES
 from core.analyses.request import DEFAULT_FRAMES, AnalysisRequest
 from core.analyses.table import write_csv
+from core.analyses.tidy import Table
 from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
-from core.cli.answers import Answers, answer
-from core.cli.output import clip_json, failed_passes, make_directory, model_json
+from core.cli.output import clip_json, failed_passes, group_directory, make_directory, model_json
 from core.cli.session import (
     CASUALTIES,
     DONE,
@@ -36,12 +36,16 @@ from core.models.info import ModelInfo
 from core.models.registry import Refused
 from core.provenance import origin, write_json
 from core.settings import Settings
+from core.studies.answers import Answers, answer
+from core.studies.compute import tables
+from core.studies.slices import check_by
 
 
 def analyze(arguments: argparse.Namespace) -> int:
     """Write WHAT.csv for each analysis and run.json; casualties are listed there and on stderr."""
     begun = time.monotonic()
     names = parse_what(arguments.what)
+    by = None if arguments.by is None else check_by(arguments.by)
     with session(arguments) as (settings, store):
         if not 0 <= arguments.window < math.inf:
             raise Refusal(f"--window is {arguments.window:g} s: give the second at which it begins, 0 or more.")
@@ -66,12 +70,23 @@ def analyze(arguments: argparse.Namespace) -> int:
         engine = local_engine(settings, store, samples_reader(decoder(), uploads))
         try:
             with progress("passes", 1) as bar:
-                answers = answer(names, request, engine, store, lambda job: show(bar, job.total, job.done))
+                answers = answer(
+                    names,
+                    request,
+                    engine,
+                    store,
+                    lambda names, groups: tables(names, groups, store, engine.precision),
+                    by=by,
+                    progress=lambda job, _: show(bar, job.total, job.done),
+                )
             status = engine.status()
         finally:
             engine.close()
-        for name, result in answers.results.items():
-            write_csv(arguments.out / f"{name}.csv", result.rows())
+        for group, results in answers.results.items():
+            directory = group_directory(arguments.out, group)
+            make_directory(directory)
+            for name, table in results.items():
+                write_csv(directory / f"{name}.csv", table.rows())
         casualties = _casualties(refused, selection.unusable, answers)
         run = describe_run(names, request, settings, status, answers, casualties, time.monotonic() - begun)
         run["source_notes"] = list(selection.notes)
@@ -94,7 +109,7 @@ def describe_run(
     request: AnalysisRequest,
     settings: Settings,
     status: EngineStatus,
-    answers: Answers,
+    answers: Answers[Table],
     casualties: list[str],
     seconds: float,
 ) -> dict[str, Any]:
@@ -112,14 +127,16 @@ def describe_run(
         "reference": request.reference,
         "models": [model_json(model) for model in request.models],
         "clips": [clip_json(clip) for clip in request.clips],
+        "groups": {name: [clip.clip_id for clip in group.clips] for name, group in answers.groups.items() if name},
         "windowed": windowed(request.models, request.clips, request.window_start),
         "wall_time_s": round(seconds, 3),
         "cache": {"hits": answers.hits, "misses": answers.computed},
         "casualties": casualties,
         "notes": [
-            {"analysis": name, "about": note.about, "reason": note.reason}
-            for name, result in answers.results.items()
-            for note in result.notes
+            {"analysis": name, "about": note.about, "reason": note.reason} | ({"group": group} if group else {})
+            for group, results in answers.results.items()
+            for name, table in results.items()
+            for note in table.notes
         ],
     }
 
@@ -139,5 +156,5 @@ def windowed(models: Sequence[ModelInfo], clips: Sequence[Clip], window_start: i
     return lines
 
 
-def _casualties(refused: list[Refused], unusable: list[Unusable], answers: Answers) -> list[str]:
+def _casualties(refused: list[Refused], unusable: list[Unusable], answers: Answers[Table]) -> list[str]:
     return [entry.reason for entry in refused] + [clip.reason for clip in unusable] + failed_passes(answers.failures)

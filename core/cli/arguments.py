@@ -48,6 +48,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     analyze.add_argument(
         "--window", type=float, default=0.0, metavar="SECONDS", help="where the window begins in clips longer than it"
     )
+    analyze.add_argument(
+        "--by",
+        metavar="FIELD",
+        help="split by emotion, speaker, session or correct:MODEL, into DIR/GROUP/WHAT.csv",
+    )
     _add_registry(analyze)
     _add_clips(analyze)
     _add_device(analyze)

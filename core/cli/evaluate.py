@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.analyses.predict import ModelPredictions, Predictions
-from core.analyses.request import AnalysisRequest, Note
+from core.analyses.request import AnalysisRequest, Note, Result
 from core.analyses.statistics import RESAMPLES
 from core.analyses.table import write_csv
 from core.audio.decoder import decoder
-from core.cli.answers import answer
 from core.cli.candidates import Candidate, of_models, of_runs
 from core.cli.output import clip_json, failed_passes, make_directory, model_json
 from core.cli.session import CASUALTIES, DONE, complain, progress, session, show
@@ -28,6 +27,9 @@ from core.evaluation.text import as_text
 from core.models.info import Role
 from core.provenance import origin, write_json
 from core.store.store import Store
+from core.studies.answers import answer
+from core.studies.compute import Computed, results
+from core.studies.slices import WHOLE, Groups
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -106,6 +108,10 @@ def ask(candidates: Sequence[Candidate], engine: Engine, store: Store, seed: int
     failures: list[Failure] = []
     wanted = [scorable(one.model, one.clips) for one in candidates]
     total, done = sum(map(len, wanted)), 0
+
+    def compute(names: Sequence[str], groups: Groups) -> Computed[Result]:
+        return results(names, groups, store, engine.precision)
+
     with progress("passes", total) as bar:
         for one, clips in zip(candidates, wanted, strict=True):
             asked.predictions.append(None)
@@ -115,16 +121,16 @@ def ask(candidates: Sequence[Candidate], engine: Engine, store: Store, seed: int
                 continue
             request = AnalysisRequest((one.model,), tuple(clips), one.model.name, seed=seed)
 
-            def shown(job: Job, before: int = done) -> None:
+            def shown(job: Job, groups: Groups, before: int = done) -> None:
                 show(bar, total, before + job.done)
 
             try:
-                answers = answer(["predict"], request, engine, store, shown)
+                answers = answer(["predict"], request, engine, store, compute, progress=shown)
             except Refusal as error:
                 asked.casualties.append(f"{one.model.name}: {error}")
                 continue
             done += len(clips)
-            result = answers.results["predict"]
+            result = answers.results[WHOLE]["predict"]
             assert isinstance(result, Predictions)
             asked.predictions[-1] = result.models[0]
             asked.notes += [_sentence(note) for note in result.notes]

@@ -1,5 +1,6 @@
 """What commands write, and how they say what they could not use."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ def make_directory(directory: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise Refusal(f"{directory} can't be written ({error.strerror}): give another --out.") from error
+
+
+def group_directory(out: Path, group: str) -> Path:
+    """Where a group's files go: the output directory itself where nothing is split."""
+    return out / re.sub(r"[^\w-]+", "-", group)
 
 
 def model_json(model: ModelInfo) -> dict[str, Any]:

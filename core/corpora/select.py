@@ -64,7 +64,7 @@ def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
     return kept if chosen.limit is None else kept[: chosen.limit]
 
 
-def value_of(clip: Listed, field: str) -> str | None:
+def value_of(clip: Listed | Clip, field: str) -> str | None:
     """What the source says of a clip under one of FIELDS; emotions go by their canonical names."""
     if field == "emotion":
         return None if clip.label is None else canonical(clip.label)

@@ -12,7 +12,7 @@ SCHEMA = 1  # raise it when a record's meaning changes: older records are then s
 
 
 class Kind(StrEnum):
-    """The kinds of record that are written so far: of a model, of a model and a clip, of a model and a set of clips."""
+    """The kinds of record: of a model, of a model and a clip, of a model and a set of clips, of a whole request."""
 
     MODEL = "model"
     FORWARD = "forward"
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     STATES = "states"
     GRADIENT = "gradient"
     SET = "set"
+    RESULT = "result"
 
 
 @dataclass(frozen=True)

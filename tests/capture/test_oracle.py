@@ -8,11 +8,11 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from core.analyses.request import AnalysisRequest, Row
-from core.cli.answers import answer
 from core.engine.interface import Pass
 from core.engine.local import LocalEngine
 from core.store.forward import ForwardRecord, unpack_gram
 from core.store.store import Store
+from core.studies.answers import answer
 from tests.capture.conftest import Zoo
 from tests.capture.oracle import Oracle, close, near
 

@@ -12,6 +12,7 @@ import torch
 
 from core import paths
 from core.analyses.catalogue import ANALYSES
+from core.store.records import read_key
 from tests.checkpoints import LABELS, write_registry
 from tests.cli.command import Answer, Run, lorascope, pick, rows, run_json
 from tests.conftest import save_sound
@@ -165,7 +166,8 @@ def test_a_damaged_record_is_computed_again(
     first_run: Run, quick: Quick, registry: Path, voices: Path, tmp_path: Path
 ) -> None:
     cache = copied(first_run.cache, tmp_path / "cache")
-    for record in sorted(cache.rglob("*.safetensors"))[:3]:
+    forward = [path for path in sorted(cache.rglob("*.safetensors")) if read_key(path)["kind"] == "forward"]
+    for record in forward[:3]:
         data = bytearray(record.read_bytes())
         data[-9] ^= 4
         record.write_bytes(data)

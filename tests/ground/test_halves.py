@@ -30,14 +30,15 @@ ENGINE = tuple(
 )
 # Folder: what nothing in it may import, however deep in a function.
 FORBIDDEN = {
-    "core/audio": (*DRAWING, "core.analyses", "core.engine", "core.cli", *HEAVY),
-    "core/corpora": (*DRAWING, "core.analyses", "core.engine", "core.cli", *HEAVY),
-    "core/models": (*DRAWING, "core.analyses", "core.engine", "core.cli"),
-    "core/capture": (*DRAWING, "core.analyses", "core.engine", "core.cli"),
-    "core/engine": (*DRAWING, "core.analyses", "core.cli"),
-    "core/store": (*DRAWING, "core.analyses", "core.engine", "core.cli", *HEAVY),
-    "core/analyses": (*DRAWING, *ENGINE, "core.cli", *HEAVY),
-    "core/figures": (*WEB, "core.store", "core.engine", "core.cli", *HEAVY),
+    "core/audio": (*DRAWING, "core.studies", "core.analyses", "core.engine", "core.cli", *HEAVY),
+    "core/corpora": (*DRAWING, "core.studies", "core.analyses", "core.engine", "core.cli", *HEAVY),
+    "core/models": (*DRAWING, "core.studies", "core.analyses", "core.engine", "core.cli"),
+    "core/capture": (*DRAWING, "core.studies", "core.analyses", "core.engine", "core.cli"),
+    "core/engine": (*DRAWING, "core.studies", "core.analyses", "core.cli"),
+    "core/store": (*DRAWING, "core.studies", "core.analyses", "core.engine", "core.cli", *HEAVY),
+    "core/analyses": (*DRAWING, *ENGINE, "core.studies", "core.cli", *HEAVY),
+    "core/studies": (*DRAWING, "core.cli", *HEAVY),
+    "core/figures": (*WEB, "core.studies", "core.store", "core.engine", "core.cli", *HEAVY),
     "core/cli": WEB,
     "core/ui": HEAVY,
     "pages": HEAVY,

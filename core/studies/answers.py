@@ -1,24 +1,32 @@
-"""From a request to results: passes into the engine, records out of the store, numbers out of the analyses."""
+"""From questions to tables: tasks into the engine, records out of the store, numbers out of the analyses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 from core.analyses.catalogue import ANALYSES
-from core.analyses.request import AnalysisRequest, Result
+from core.analyses.request import AnalysisRequest
 from core.analyses.stored import StoredRecords
-from core.engine.interface import Engine, Failure, Job, SetPass, Task, clips_of
+from core.engine.interface import Engine, Failure, Job, JobState, SetPass, Task, clips_of
 from core.errors import Refusal
 from core.store.key import Key, Precision
 from core.store.store import Store
+from core.studies.compute import Compute, R
+from core.studies.slices import Groups, judgements, split
 
 _POLL_S = 0.2
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Results by analysis, passes that failed, and how many were found in the cache or computed."""
+class Cancelled(Exception):
+    """Somebody cancelled a job that the answer needs."""
 
-    results: Mapping[str, Result]
+
+@dataclass(frozen=True)
+class Answers(Generic[R]):
+    """Results by group and analysis, tasks that failed, and how many were found in the cache or computed."""
+
+    results: Mapping[str, Mapping[str, R]]
+    groups: Groups
     failures: tuple[Failure, ...]
     hits: int
     computed: int
@@ -29,19 +37,32 @@ def answer(
     request: AnalysisRequest,
     engine: Engine,
     store: Store,
-    progress: Callable[[Job], None] = lambda job: None,
-) -> Answers:
-    """Do every task the analyses need, then compute them. Raises Refusal where none could be done."""
-    work = _Work(engine, progress, ", ".join(names))
-    work.do([task for name in names for task in ANALYSES[name].needs(request)])
+    compute: Compute[R],
+    *,
+    by: str | None = None,
+    progress: Callable[[Job, Groups], None] = lambda job, groups: None,
+) -> Answers[R]:
+    """Do every task the analyses need, then compute them, for each group of clips that `by` makes.
+
+    Raises Refusal where no task could be done, Cancelled where a job was cancelled.
+    """
+    groups: Groups = {}
+    work = _Work(engine, lambda job: progress(job, groups), ", ".join(names))
+    work.do(judgements(request, by))
+    records = StoredRecords(store, engine.precision, request.window_start)
+    groups = split(request, by, records)
+    work.do(_needs(names, groups))
     if work.failures and not work.hits and not work.computed:
         raise Refusal(f"None of the {len(work.failures)} passes could be made; the first: {work.failures[0].reason}")
-    records = StoredRecords(store, engine.precision, request.window_start)
-    work.do([task for name in names for task in ANALYSES[name].needs(request, records)])
-    results, records = _compute(names, request, engine, store)
-    while work.again(records.lost):  # damaged or evicted between the job and the reading
-        results, records = _compute(names, request, engine, store)
-    return Answers(results, tuple(work.failures), work.hits, work.computed)
+    work.do(_needs(names, groups, records))
+    computed = compute(names, groups)
+    while work.again(computed.lost):  # damaged or evicted between the job and the reading
+        computed = compute(names, groups)
+    return Answers(computed.results, groups, tuple(work.failures), work.hits, work.computed)
+
+
+def _needs(names: Sequence[str], groups: Groups, records: StoredRecords | None = None) -> list[Task]:
+    return [task for name in names for request in groups.values() for task in ANALYSES[name].needs(request, records)]
 
 
 class _Work:
@@ -72,7 +93,12 @@ class _Work:
         return bool(lost)
 
     def _wait(self, tasks: Sequence[Task]) -> Job:
-        job = _finish(self._engine.submit(_least(tasks, self._engine.precision), title=self._title), self._progress)
+        job = self._engine.submit(_least(tasks, self._engine.precision), title=self._title)
+        while not job.wait(_POLL_S):
+            self._progress(job)
+        if job.state is JobState.CANCELLED:
+            raise Cancelled
+        self._progress(job)
         self.failures += job.failures
         self.computed += job.computed
         return job
@@ -103,17 +129,3 @@ def _least(tasks: Sequence[Task], precision: Precision) -> list[Task]:
             written |= keys[task]
             kept.add(task)
     return sorted((task for task in tasks if task in kept), key=lambda task: not isinstance(task, SetPass))
-
-
-def _finish(job: Job, progress: Callable[[Job], None]) -> Job:
-    while not job.wait(_POLL_S):
-        progress(job)
-    progress(job)
-    return job
-
-
-def _compute(
-    names: Sequence[str], request: AnalysisRequest, engine: Engine, store: Store
-) -> tuple[dict[str, Result], StoredRecords]:
-    records = StoredRecords(store, engine.precision, request.window_start)
-    return {name: ANALYSES[name].compute(records, request) for name in names}, records

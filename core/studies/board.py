@@ -1,0 +1,47 @@
+"""All studies of a server: asked once, whoever looks, found again from any tab."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from core.studies.study import Question, Study, Tools
+
+_KEPT = 32  # finished ones, with their tables
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A study and where to see it: whatever its asker gave."""
+
+    study: Study
+    link: object
+
+
+class Board:
+    """Studies by their question. Thread-safe."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._lock = threading.Lock()
+        self._pinned: OrderedDict[Question, Pinned] = OrderedDict()
+
+    def ask(self, question: Question, title: str, link: object = None) -> Study:
+        """The study of this question; it begins if nobody asked before."""
+        with self._lock:
+            pinned = self._pinned.get(question)
+            if pinned is None:
+                pinned = self._pinned[question] = Pinned(Study(question, title, self._tools).start(), link)
+            self._pinned.move_to_end(question)
+            for old in [asked for asked, one in self._pinned.items() if not one.study.now.active][:-_KEPT]:
+                del self._pinned[old]
+            return pinned.study
+
+    def forget(self, question: Question) -> None:
+        """Let a cancelled or failed one be tried again: what is done of it is in the store."""
+        with self._lock:
+            self._pinned.pop(question, None)
+
+    def active(self) -> list[Pinned]:
+        """Those under way, the latest asked first."""
+        with self._lock:
+            return [one for one in reversed(self._pinned.values()) if one.study.now.active]
