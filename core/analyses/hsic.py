@@ -85,7 +85,13 @@ def null_band(
 
 
 def cka_to_last(features: Float[np.ndarray, "clips points width"], *, unbiased: bool) -> Float64[np.ndarray, " points"]:
-    """Linear CKA of every point with the last one; NaN everywhere with fewer clips than the estimator needs."""
-    points = range(features.shape[1])
-    units = directions(np.stack([linear_kernel(features[:, p]) for p in points]), unbiased=unbiased)
-    return cka_grid(units, units[-1:])[:, 0]
+    """Linear CKA of every point with the last one; NaN everywhere with fewer clips than the estimator needs.
+
+    Point by point: thousands of clips make kernels of hundreds of megabytes each.
+    """
+
+    def direction(point: int) -> Float64[np.ndarray, "1 n n"]:
+        return directions(linear_kernel(features[:, point])[None], unbiased=unbiased)
+
+    last = direction(-1)
+    return np.array([cka_grid(direction(point), last).item() for point in range(features.shape[1])])

@@ -11,7 +11,7 @@ from core.analyses.hsic import cka_to_last
 from core.analyses.landmarks import critical_layer, saturation_point
 from core.analyses.lens_result import Lens, LensClips, LensDifference, ModelLens
 from core.analyses.lens_summary import landmarks as landmarks_over_clips
-from core.analyses.lens_summary import paired, points_or_nan, scores
+from core.analyses.lens_summary import mean_probabilities, paired, points_or_nan, scores
 from core.analyses.reading import (
     UNLABELLED,
     comparisons,
@@ -84,7 +84,8 @@ def compute(records: Records, request: AnalysisRequest) -> Lens:
             continue
         curves, curve_notes = scores(model, by_clip, request.seed)
         landmarks, landmark_notes = landmarks_over_clips(model, by_clip, curves, cka, request.variant)
-        models[model.name] = ModelLens(model, by_clip, curves, cka, landmarks)
+        probabilities = mean_probabilities(by_clip, request.seed)
+        models[model.name] = ModelLens(model, by_clip, curves, probabilities, cka, landmarks)
         notes.append(undefined_note(model, clips, by_clip.kl, by_clip.final))
         notes += [*match_labels(model, clips)[1], speaker_note(by_clip.speakers), *curve_notes, *landmark_notes]
         if model.weighted_layer_sum:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -43,7 +44,7 @@ class LensClips:
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
 
-    @property
+    @cached_property  # it is asked for clip by clip
     def speakers(self) -> tuple[str | None, ...]:
         return tuple(clip.speaker for clip in self.clips)
 
@@ -70,19 +71,25 @@ class LensClips:
         same = probabilities.argmax(axis=2) == self.truth[self.labelled, None]
         return np.where(np.isnan(probabilities).any(axis=2), np.nan, same)
 
+    @property
+    def of_label(self) -> Float64[np.ndarray, "labelled points"]:
+        """The label's probability; labelled clips only."""
+        return self.probabilities[self.labelled, :, self.truth[self.labelled]]
+
 
 @dataclass(frozen=True)
 class LensCurves:
     """Over clips, at each point: mean KL (nats), share that agrees with the prediction, and where there are labels
-    the share that is right and the mean of the classes' recalls."""
+    the share that is right, the mean of the classes' recalls, and the label's mean probability."""
 
     kl: Band
     overlap: Band
     accuracy: Band | None = None
     uar: Band | None = None
+    label_prob: Band | None = None
 
     def rows(self, template: Row) -> Iterator[Row]:
-        for statistic in ("kl", "overlap", "accuracy", "uar"):
+        for statistic in ("kl", "overlap", "accuracy", "uar", "label_prob"):
             band: Band | None = getattr(self, statistic)
             if band is not None:
                 yield from curve_rows(template, band, statistic=statistic)
@@ -90,12 +97,14 @@ class LensCurves:
 
 @dataclass(frozen=True)
 class ModelLens:
-    """One model's lens. `cka_to_last` is the linear CKA over clips of each point's residual stream with the last
-    point's; `landmarks` holds those over clips by their statistic's name, None where there is none."""
+    """One model's lens. `mean_prob` is each class's mean probability over clips, classes x points; `cka_to_last` the
+    linear CKA over clips of each point's residual stream with the last point's; `landmarks` holds those over clips by
+    their statistic's name, None where there is none."""
 
     model: ModelInfo
     by_clip: LensClips
     curves: LensCurves
+    mean_prob: Band
     cka_to_last: Float64[np.ndarray, " points"]
     landmarks: Mapping[str, Estimate | None]
 
@@ -103,11 +112,15 @@ class ModelLens:
         expected = (len(self.by_clip.clips), self.model.shape.layers + 1, len(self.model.labels))
         if self.by_clip.probabilities.shape != expected:
             raise ValueError(f"probabilities have shape {self.by_clip.probabilities.shape}, expected {expected}")
+        if self.mean_prob.value.shape != expected[:0:-1]:
+            raise ValueError(f"mean_prob has shape {self.mean_prob.value.shape}, expected {expected[:0:-1]}")
         if self.cka_to_last.shape != expected[1:2]:
             raise ValueError(f"cka_to_last has shape {self.cka_to_last.shape}, expected {expected[1:2]}")
 
     def rows(self, template: Row) -> Iterator[Row]:
         yield from self.curves.rows(template)
+        for i, label in enumerate(self.model.labels):
+            yield from curve_rows(template, self.mean_prob.part(i), component=label, statistic="mean_prob")
         for point, value in enumerate(self.cka_to_last):
             n = len(self.by_clip.clips)
             yield replace(template, layer=point, statistic="cka_to_last", value=number(value), n=n)

@@ -1,6 +1,7 @@
 """From per-clip lens numbers to curves, paired differences and landmarks over clips, with intervals and reasons."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -16,7 +17,7 @@ from core.analyses.landmarks import (
 )
 from core.analyses.lens_result import LensClips, LensCurves
 from core.analyses.request import Estimate, Note, Variant
-from core.analyses.statistics import jackknife, mean_interval
+from core.analyses.statistics import Band, jackknife, mean_interval
 from core.models.info import ModelInfo
 
 Kept = Int[np.ndarray, " kept"]
@@ -24,7 +25,7 @@ Kept = Int[np.ndarray, " kept"]
 
 def scores(model: ModelInfo, one: LensClips, seed: int) -> tuple[LensCurves, list[Note]]:
     """The model's curves over its clips; what the labels do not allow is in the notes."""
-    curves = _curves(one, one.kl, one.agrees, one.correct, _uar(one), seed)
+    curves = _curves(one, one.kl, one.agrees, one.correct, one.of_label, _uar(one), seed)
     notes = []
     if curves.uar is not None:
         absent = [label for i, label in enumerate(model.labels) if i not in one.truth]
@@ -38,11 +39,21 @@ def scores(model: ModelInfo, one: LensClips, seed: int) -> tuple[LensCurves, lis
 
 def paired(mine: LensClips, theirs: LensClips, seed: int) -> LensCurves:
     """Mine minus theirs, for the same clips in the same order under models with the same classes."""
-    correct = mine.correct - theirs.correct
     left, right = _uar(mine), _uar(theirs)
     return _curves(
-        mine, mine.kl - theirs.kl, mine.agrees - theirs.agrees, correct, lambda kept: left(kept) - right(kept), seed
+        mine,
+        mine.kl - theirs.kl,
+        mine.agrees - theirs.agrees,
+        mine.correct - theirs.correct,
+        mine.of_label - theirs.of_label,
+        lambda kept: left(kept) - right(kept),
+        seed,
     )
+
+
+def mean_probabilities(one: LensClips, seed: int) -> Band:
+    """Each class's mean probability over the clips, at each point: classes x points."""
+    return mean_interval(one.probabilities.transpose(0, 2, 1), one.speakers, seed)
 
 
 def landmarks(
@@ -90,6 +101,7 @@ def _curves(
     kl: Float64[np.ndarray, "clips points"],
     agrees: Float64[np.ndarray, "clips points"],
     correct: Float64[np.ndarray, "labelled points"],
+    of_label: Float64[np.ndarray, "labelled points"],
     uar: Callable[[Kept], Float64[np.ndarray, " points"]],
     seed: int,
 ) -> LensCurves:
@@ -97,7 +109,12 @@ def _curves(
     if not one.labelled.size:
         return means
     speakers = [one.speakers[i] for i in one.labelled]
-    return LensCurves(means.kl, means.overlap, mean_interval(correct, speakers, seed), jackknife(uar, speakers))
+    return replace(
+        means,
+        accuracy=mean_interval(correct, speakers, seed),
+        uar=jackknife(uar, speakers),
+        label_prob=mean_interval(of_label, speakers, seed),
+    )
 
 
 def _uar(one: LensClips) -> Callable[[Kept], Float64[np.ndarray, " points"]]:

@@ -59,6 +59,9 @@ def test_curves_against_scipy_and_sklearn(variant, frames):
             assert curves.overlap.value[point] == pytest.approx(np.mean(said == finally_said))
             assert curves.accuracy.value[point] == pytest.approx(np.mean(said == truth))
             assert curves.uar.value[point] == pytest.approx(balanced_accuracy_score(truth, said))
+            of_label = [p[model.labels.index(word)] for p, word in zip(at, truth, strict=True)]
+            assert curves.label_prob.value[point] == pytest.approx(np.mean(of_label))
+            np.testing.assert_allclose(one.mean_prob.value[:, point], np.mean(at, axis=0))
         assert (one.curves.uar.low <= one.curves.uar.value).all()
 
 
@@ -141,12 +144,26 @@ def test_differences_are_paired_over_shared_clips():
     shared = [c for i, c in enumerate(CLIPS) if i not in (3, 9)]
     both = Shelf({k: v for k, v in shelf.records.items() if k[1] in {c.clip_id for c in shared}})
     frozen, lora = run(both, clips=tuple(shared)).models
-    for name in ("kl", "overlap", "accuracy", "uar"):
+    for name in ("kl", "overlap", "accuracy", "uar", "label_prob"):
         theirs, mine = getattr(frozen.curves, name), getattr(lora.curves, name)
         np.testing.assert_allclose(getattr(delta.curves, name).value, mine.value - theirs.value, atol=1e-12)
     assert delta.curves.kl.n == 14
     statistics = {r.statistic for r in result.rows() if r.versus == "frozen"}
-    assert statistics == {"kl", "overlap", "accuracy", "uar"}
+    assert statistics == {"kl", "overlap", "accuracy", "uar", "label_prob"}
+
+
+def test_a_difference_of_the_labels_probability_is_paired_over_clips_and_speakers():
+    """Two models that differ by one number at every clip differ by it for certain, however clips vary."""
+    shelf = make_shelf(MODELS[:1], CLIPS)
+    other = make_model("other")
+    for clip in CLIPS:
+        record = shelf.records["frozen", clip.clip_id]
+        shelf.records["other", clip.clip_id] = replace(record, lens_raw=np.zeros_like(record.lens_raw))
+    rows = list(run(shelf, (MODELS[0], other)).rows())
+    for r in pick(rows, versus="frozen", statistic="label_prob"):
+        (own,) = pick(rows, model="frozen", versus=None, statistic="label_prob", layer=r.layer)
+        bounds = (1 / 3 - own.ci_high, 1 / 3 - own.ci_low)
+        assert (r.value, r.ci_low, r.ci_high) == pytest.approx((1 / 3 - own.value, *bounds))
 
 
 def test_different_classes_or_depth_have_no_difference_rows():
@@ -170,7 +187,11 @@ def test_order_of_clips_does_not_matter():
 def test_rows_of_the_contract():
     result = run(make_shelf(MODELS, CLIPS))
     rows = pick(result.rows(), model="lora", versus=None)
-    for statistic in ("kl", "overlap", "accuracy", "uar"):
+    for label in MODELS[1].labels:
+        found = pick(rows, statistic="mean_prob", component=label)
+        assert [(r.layer, r.clip_id, r.n) for r in found] == [(point, None, 16) for point in range(6)]
+        assert all(r.ci_low < r.value < r.ci_high for r in found)
+    for statistic in ("kl", "overlap", "accuracy", "uar", "label_prob"):
         found = pick(rows, statistic=statistic, component=None, clip_id=None)
         assert [r.layer for r in found] == list(range(6))
         assert {r.n for r in found} == {16}
@@ -244,8 +265,8 @@ def test_clips_without_labels_have_no_accuracy():
     clips = tuple(replace(c, label=None) for c in CLIPS)
     result = run(make_shelf(MODELS, clips), clips=clips)
     statistics = {r.statistic for r in result.rows()}
-    assert not statistics & {"accuracy", "uar", "critical", "critical_mean"}
-    assert {"kl", "overlap", "saturation"} <= statistics
+    assert not statistics & {"accuracy", "uar", "critical", "critical_mean", "label_prob"}
+    assert {"mean_prob", "kl", "overlap", "saturation"} <= statistics
     assert {n.about for n in result.notes} >= {"frozen accuracy", "lora accuracy"}
 
 
@@ -254,7 +275,7 @@ def test_a_label_that_is_no_class_of_the_model_counts_as_unlabelled():
     result = run(make_shelf(MODELS, clips), clips=clips)
     one = result.models[0]
     assert one.by_clip.truth[0] == -1
-    assert (one.curves.accuracy.n, one.curves.kl.n) == (15, 16)
+    assert (one.curves.accuracy.n, one.curves.label_prob.n, one.curves.kl.n, one.mean_prob.n) == (15, 15, 16, 16)
     assert any("fear" in n.reason and n.about == "frozen" for n in result.notes)
     assert not pick(result.rows(), statistic="critical", clip_id=clips[0].clip_id)
 
@@ -275,7 +296,8 @@ def test_nan_logits_are_undefined_everywhere_never_agreement():
     shelf.records[key] = replace(shelf.records[key], lens_raw=bad, logits=np.full(3, np.nan))
     result = run(shelf, MODELS[:1])
     one = result.models[0]
-    for band in (one.curves.kl, one.curves.overlap, one.curves.accuracy, one.curves.uar):
+    curves = one.curves
+    for band in (curves.kl, curves.overlap, curves.accuracy, curves.uar, curves.label_prob, one.mean_prob):
         assert np.isnan(band.value).all()
     assert one.landmarks["critical"] is None
     assert one.landmarks["kl_min"] is None
