@@ -37,7 +37,7 @@ def compute(records: Records, request: AnalysisRequest) -> Spectra:
             backward, gradient_notes = gradients(records, request, model)
             both = measured[model.name] = forward + backward
             notes += [missing_note(request, model, used), *gradient_notes]
-            notes += [_undefined_note(model, one) for one in both]
+            notes += [_no_update_note(model, record), *(_undefined_note(model, one) for one in both)]
             name = trained.name if model is untrained else None
             found.append(ModelSpectra(model, name, weight_spectra(model, record), tuple(m.spectrum() for m in both)))
         if untrained and len(measured) == 2:
@@ -75,3 +75,9 @@ def _undefined_note(model: ModelInfo, one: Measured) -> Note | None:
     about = f"{model.name} {'grad ' if one.gradient else ''}{one.component}"
     reason = f"Undefined for {', '.join(broken)} (and so the mean): it is 0 throughout or not finite."
     return Note(about, f"{reason} An adapter that was never trained has B = 0." if one.component == "B" else reason)
+
+
+def _no_update_note(model: ModelInfo, record: ModelRecord) -> Note | None:
+    still = [module.name for module in model.lora if not record.modules[module.name].s_dw[0] > 0]
+    reason = f"It is 0 in {', '.join(still)}: no spectrum there, and no directions to compare."
+    return Note(f"{model.name} dW", reason) if still else None

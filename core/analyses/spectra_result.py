@@ -1,6 +1,6 @@
 """What the spectra give: of activations and gradients with intervals, of the weights, and their rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -161,8 +161,31 @@ class Spectra:
             row = Row("spectra", self.variant, pair.model, versus=pair.versus, component="dW")
             row = replace(row, layer=pair.module.layer, module=pair.module.name)
             yield from _numbered(row, {f"subspace:{k}": phi for k, phi in enumerate(np.diag(pair.phi), 1)})
+        for (model, versus), phi in self.subspace_means().items():
+            row = Row("spectra", self.variant, model, versus=versus, component="dW")
+            means = {f"subspace_mean:{i + 1}:{j + 1}": mean for (i, j), mean in np.ndenumerate(phi)}
+            yield from _numbered(row, {name: mean for name, mean in means.items() if not np.isnan(mean)})
+
+    def subspace_means(self) -> dict[tuple[str, str], Float64[np.ndarray, "i j"]]:
+        """phi(i, j) of each pair of models: mean over the modules that both adapt, with ranks of at least i and j.
+
+        NaN where no module has both ranks.
+        """
+        grids: dict[tuple[str, str], list[np.ndarray]] = {}
+        for pair in self.subspaces:
+            grids.setdefault((pair.model, pair.versus), []).append(pair.phi)
+        return {names: _mean_grid(each) for names, each in grids.items()}
 
 
 def _numbered(template: Row, values: Mapping[str, float]) -> Iterator[Row]:
     for statistic, value in values.items():
         yield replace(template, statistic=statistic, value=number(value))
+
+
+def _mean_grid(grids: Sequence[Float64[np.ndarray, "_ _"]]) -> Float64[np.ndarray, "i j"]:
+    """Place by place, of grids that all begin at (1, 1) but need not end alike."""
+    stack = np.full((len(grids), *np.max([grid.shape for grid in grids], axis=0)), np.nan)
+    for place, grid in zip(stack, grids, strict=True):
+        place[: grid.shape[0], : grid.shape[1]] = grid
+    count = (~np.isnan(stack)).sum(axis=0)
+    return np.divide(np.nansum(stack, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)

@@ -147,7 +147,35 @@ def test_adapters_over_one_base_are_compared_and_others_are_not(tmp_path):
     expected = np.linalg.norm(v[0][:4] @ v[1][:2].T) ** 2 / 2
     assert pair.phi[3, 1] == pytest.approx(expected, rel=1e-4)
     rows = pick(list(result.rows()), versus="two")
-    assert [row.statistic for row in rows] == ["subspace:1", "subspace:2", "subspace:3"]
+    assert [row.statistic for row in rows if row.module] == ["subspace:1", "subspace:2", "subspace:3"]
+    means = [row for row in rows if not row.module]
+    assert [row.statistic for row in means] == [f"subspace_mean:{i}:{j}" for i in range(1, 6) for j in range(1, 4)]
+    assert [row.value for row in means] == pytest.approx(list(pair.phi.flat))  # of one module
+
+
+def test_subspace_means_are_over_the_modules_that_both_adapt(tmp_path):
+    """With ranks of their own: a place of the grid is over the modules that reach it; some are reached by none."""
+    models = []
+    for name, ranks in {"one": (5, 4, 2), "two": (3, 4)}.items():
+        modules = [LoraModule(layer, "v_proj", rank, 48, 48) for layer, rank in enumerate(ranks)]
+        models.append(make_adapter(tmp_path, name, modules))
+    request = AnalysisRequest(tuple(models), CLIPS, "one")
+    shelf = make_adapters(request)
+    rows = list(spectra.compute(shelf, request).rows())
+    v = {
+        m.name: [np.linalg.svd(shelf.b[m.name][x.name] @ shelf.a[m.name][x.name])[2][: x.rank] for x in m.lora]
+        for m in models
+    }
+    for i in range(1, 6):
+        for j in range(1, 5):
+            found = pick(rows, model="one", versus="two", module=None, statistic=f"subspace_mean:{i}:{j}")
+            each = [
+                np.linalg.norm(left[:i] @ right[:j].T) ** 2 / min(i, j)
+                for left, right in zip(v["one"], v["two"], strict=False)
+                if len(left) >= i and len(right) >= j
+            ]
+            assert [row.value for row in found] == pytest.approx([np.mean(each)] if each else [], rel=1e-4)
+    assert not pick(rows, statistic="subspace_mean:5:4") and pick(rows, statistic="subspace_mean:5:3")
 
 
 def test_an_adapter_that_was_never_trained_is_undefined_and_says_why(models):
@@ -161,6 +189,7 @@ def test_an_adapter_that_was_never_trained_is_undefined_and_says_why(models):
     notes = {note.about: note.reason for note in result.notes}
     assert "B = 0" in notes["lora B"] and "0.v_proj, 1.fc1" in notes["lora B"]
     assert "lora grad A" in notes and "lora A" not in notes
+    assert "0.v_proj, 1.fc1" in notes["lora dW"]
     assert pick(list(result.rows()), model="lora", component="A", statistic="sv90", module="1.fc1")[0].value >= 1
     assert (
         value(list(result.rows()), model="lora", component="B", versus="lora (untrained)", statistic="efficiency")
