@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a script sees only its own folder
 
-from benchmarks.shapes import base_shaped_model
+from benchmarks.shapes import write_models
 from core.analyses.stored import StoredRecords
 from core.capture.forward import capture, features, trace
 from core.corpora.clip import Clip
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="timed pairs of each")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        info = base_shaped_model(Path(directory))
+        _, info = write_models(Path(directory))
         compare_passes(info, [int(size) for size in arguments.batches.split(",")], arguments.rounds)
         compare_requests(info, Path(directory))
 
