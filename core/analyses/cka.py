@@ -78,9 +78,13 @@ def _undefined_note(request: AnalysisRequest, one: Alignment | Heatmap) -> Note 
     if not undefined:
         return None
     names = one.model if one.versus in (None, one.model) else f"{one.model} and {one.versus}"
-    component = f" {'grad ' if one.gradient else ''}{one.component}" if isinstance(one, Alignment) else " layers"
-    about = f"{names}{component} ({one.kernel})"
-    needed = rows_needed(unbiased=request.variant == "corrected")
+    if isinstance(one, Alignment):
+        unbiased, what = request.variant == "corrected", f"{'grad ' if one.gradient else ''}{one.component}"
+        about = f"{names} {what} ({one.kernel})"
+    else:
+        unbiased = one.unbiased
+        about = f"{names} layers ({one.kernel}, {'unbiased' if unbiased else 'biased'})"
+    needed = rows_needed(unbiased=unbiased)
     if one.cka.n < needed:
         return Note(about, f"CKA over {one.cka.n} rows is undefined: this estimator needs at least {needed}.")
     return Note(about, f"Undefined at {undefined} of {one.cka.value.size} places, where features do not vary.")

@@ -60,18 +60,27 @@ def points(records: Records, request: AnalysisRequest, model: ModelInfo) -> Poin
 
 
 def heatmaps(request: AnalysisRequest, found: Mapping[str, Points]) -> Iterator[Heatmap]:
-    """Each pair of models once, in the request's order, and each model with itself."""
+    """Each pair of models once, in the request's order, and each model with itself; linear with both estimators."""
+    own = request.variant == "corrected"
     models = [found[model.name] for model in request.models if model.name in found]
     for mine, theirs in combinations_with_replacement(models, 2):
         i, j = shared_clips(mine.clips, theirs.clips)
         for kernel in KERNELS if i else ():
-            yield Heatmap(mine.model.name, theirs.model.name, kernel, *_bands(request, mine, theirs, kernel, i, j))
+            for unbiased in (own, not own) if kernel == "linear" else (own,):
+                bands = _bands(request, mine, theirs, kernel, i, j, unbiased=unbiased)
+                yield Heatmap(mine.model.name, theirs.model.name, kernel, unbiased, *bands)
 
 
 def _bands(
-    request: AnalysisRequest, mine: Points, theirs: Points, kernel: Kernel, i: Sequence[int], j: Sequence[int]
+    request: AnalysisRequest,
+    mine: Points,
+    theirs: Points,
+    kernel: Kernel,
+    i: Sequence[int],
+    j: Sequence[int],
+    *,
+    unbiased: bool,
 ) -> tuple[Band, Band | None]:
-    unbiased = request.variant == "corrected"
     if one_clip(request):
         i = j = range(mine.kernels.shape[1])
     left, right = mine.chosen(kernel, request, i), theirs.chosen(kernel, request, j)

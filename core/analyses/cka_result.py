@@ -45,11 +45,15 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """CKA of the residual stream at every point of one model (rows) with every point of another (columns)."""
+    """CKA of the residual stream at every point of one model (rows) with every point of another (columns).
+
+    Its statistic names the estimator where it is not the variant's own.
+    """
 
     model: str
     versus: str
     kernel: Kernel
+    unbiased: bool
     cka: Band
     null: Band | None
 
@@ -59,6 +63,8 @@ class Heatmap:
 
     def rows(self, variant: Variant) -> Iterator[Row]:
         name = _named("cka_layers", self.kernel)
+        if self.unbiased != (variant == "corrected"):
+            name += "_unbiased" if self.unbiased else "_biased"
         for statistic, band in ((name, self.cka), (f"{name}_null", self.null)):
             template = Row("cka", variant, self.model, versus=self.versus, statistic=statistic)
             for column in range(self.cka.value.shape[1] if band else 0):

@@ -10,8 +10,8 @@ from core.analyses.request import DEFAULT_FRAMES, AnalysisRequest
 from core.engine.interface import Pass, SetPass
 from tests.analyses.adapters import MODULES, make_adapter, make_adapters
 from tests.analyses.fabricate import make_clips, make_model
+from tests.analyses.textbook import biased, close, pick, unbiased
 from tests.analyses.textbook import cka as textbook
-from tests.analyses.textbook import close, pick
 
 CLIPS = make_clips(["anger", "neutral", "sadness", "anger", "neutral", "sadness", "anger"], [*"aabbbcc"])
 NAMES = [module.name for module in MODULES]
@@ -112,12 +112,15 @@ def test_points_against_points(models, variant):
     def means(model, point):
         return np.stack([shelf.records[model, clip.clip_id].mean_raw[chosen, point] for clip in CLIPS]).astype(float)
 
-    for kernel, statistic in (("linear", "cka_layers"), ("rbf", "cka_layers_rbf")):
+    other, hsic = ("biased", biased) if variant == "corrected" else ("unbiased", unbiased)
+    series = {"cka_layers": ("linear", None), f"cka_layers_{other}": ("linear", hsic), "cka_layers_rbf": ("rbf", None)}
+    assert {row.statistic for row in rows} == {name + null for name in series for null in ("", "_null")}
+    for statistic, (kernel, estimator) in series.items():
         table = pick(rows, model="lora", versus="other", statistic=statistic)
         assert {(row.layer, row.module) for row in table} == {(p, str(q)) for p in range(6) for q in range(4)}
         for row in table:
             x, y = means("lora", row.layer), means("other", int(row.module))
-            assert close(row.value, textbook(x, y, kernel, variant))
+            assert close(row.value, textbook(x, y, kernel, variant, estimator))
     for row in pick(rows, model="lora", versus="lora", statistic="cka_layers"):
         if row.layer == int(row.module):
             assert row.value == pytest.approx(1)
@@ -169,7 +172,8 @@ def test_the_null_band_stands_beside_every_value(models):
             place = {"model": row.model, "versus": row.versus, "layer": row.layer, "module": row.module}
             (null,) = pick(rows, statistic=f"{row.statistic}_null", **place)
             assert null.ci_low < null.value < null.ci_high and null.n == row.n
-            assert abs(null.value) < 0.15  # nothing there, and the estimator is unbiased
+            if "_biased" not in row.statistic:
+                assert abs(null.value) < 0.15  # nothing there, and the estimator is unbiased
     again = list(cka.compute(make_adapters(request), request).rows())
     assert rows == again  # seeded
 
@@ -192,8 +196,24 @@ def test_intervals_leave_out_a_speaker_at_a_time(models):
 def test_too_few_clips_are_undefined_with_the_reason(models, variant, needed):
     request = requested(models, variant, CLIPS[: needed - 1])
     result = cka.compute(make_adapters(request), request)
-    assert {row.value for row in result.rows()} == {None}
+    rows = list(result.rows())
+    own = [row for row in rows if "biased" not in row.statistic]
+    assert {row.value for row in own} == {None}
     assert any(f"needs at least {needed}" in note.reason for note in result.notes)
+    other = [row for row in rows if "biased" in row.statistic and not row.statistic.endswith("_null")]
+    assert {row.value is None for row in other} == {variant == "published"}  # three clips are enough for the biased one
+
+
+def test_what_only_the_unbiased_estimator_lacks_is_said(models):
+    """Three clips: published CKA is there, the other estimator's is not, and the note names which."""
+    request = requested(models, "published", CLIPS[:3])
+    result = cka.compute(make_adapters(request), request)
+    rows = list(result.rows())
+    assert {row.value is None for row in pick(rows, statistic="cka_layers")} == {False}
+    assert {row.value for row in pick(rows, statistic="cka_layers_unbiased")} == {None}
+    reasons = {note.about: note.reason for note in result.notes}
+    assert "needs at least 4" in reasons["frozen and lora layers (linear, unbiased)"]
+    assert "frozen layers (linear, biased)" not in reasons
 
 
 def test_what_does_not_vary_is_undefined_with_the_reason(models):

@@ -18,9 +18,9 @@ def spectrum(matrix):
     } | {f"energy:{k}": e for k, e in enumerate(energy, 1)}
 
 
-def cka(x, y, kernel, variant):
-    """CKA of features (rows x width), with the variant's estimator and kernel width."""
-    hsic = unbiased if variant == "corrected" else biased
+def cka(x, y, kernel, variant, hsic=None):
+    """CKA of features (rows x width), with the variant's kernel width and its estimator, or another one."""
+    hsic = hsic or (unbiased if variant == "corrected" else biased)
     k, m = (kernel_of(np.asarray(side, dtype=np.float64), kernel, variant) for side in (x, y))
     return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
 
