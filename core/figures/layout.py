@@ -123,17 +123,21 @@ def apply_layout(
 class Panels:
     """A grid of equal panels, each `panel` pixels high with `TITLE` pixels above and `AXIS` below.
 
-    Up to four side by side, more in two rows; `stacked` puts all in one column. A row shares the y axis' labels.
+    `fixed_columns` side by side, else up to four and more in two rows; `stacked` puts all in one column. A row shares
+    the y axis' labels.
     """
 
     count: int
     panel: int
     stacked: bool = False
+    fixed_columns: int | None = None
 
     @property
     def columns(self) -> int:
         if self.stacked:
             return 1
+        if self.fixed_columns is not None:
+            return self.fixed_columns
         return self.count if self.count <= 4 else min(4, -(-self.count // 2))
 
     @property

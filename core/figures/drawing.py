@@ -1,0 +1,23 @@
+"""A chart with everything that is said about it, whoever shows it: page, report or file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from core.analyses.tidy import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure, the rows it shows by group of clips (without a split the only group is ""), and its words.
+
+    `formula` is LaTeX in the variant that is shown, `formula_note` says in a sentence what the variant means for it.
+    """
+
+    figure: go.Figure
+    numbers: Mapping[str, Table]
+    alt: str
+    how_to_read: str
+    formula: str
+    formula_note: str
