@@ -34,7 +34,7 @@ with player:
     clip_input.play(chosen)
 passes = clip_input.passes(chosen, selection.models)
 answers = context.desk().ask(passes, title=chosen.clip.name)
-status.draw(passes, answers)
+status.draw(lambda: context.desk().look(passes), answers, waiting=any(one.waiting for one in answers))
 reads = tuple(
     read(task, stands, selection.variant, selection.frames) for task, stands in zip(passes, answers, strict=True)
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.corpora.clip import Clip
 from core.errors import Refusal
 
+FEWEST_SPEAKERS = 3  # one to test, one to validate, the rest to train
 SCHEMES = ("speakers", "sessions", "released", "given")
 _DIALOG = re.compile(r"Ses\d\d[FM]")  # session, and whose turn it was to wear the markers: not who speaks
 _PIECES = re.compile(r"(\d+)", re.ASCII)
@@ -66,7 +67,7 @@ def make_folds(clips: Sequence[Clip], scheme: str) -> list[Fold]:
 def _by_speaker(clips: Sequence[Clip]) -> list[Fold]:
     speakers = _known(clips, [clip.speaker for clip in clips], "speaker", "sessions")
     order = natural_order(speakers)
-    if len(order) < 3:
+    if len(order) < FEWEST_SPEAKERS:
         raise Refusal(
             f"--folds speakers needs 3 speakers or more (one to test, one to validate, the rest to train), and these "
             f"clips have {len(order)} ({', '.join(order)})."

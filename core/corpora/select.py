@@ -9,14 +9,18 @@ import numpy as np
 
 from core.audio.decoder import Decoder
 from core.corpora.clip import Clip
+from core.corpora.folds import FEWEST_SPEAKERS, natural_order
 from core.corpora.source import Listed
 from core.emotions import canonical
 from core.errors import Refusal
 from core.store.index import Index
 
 _KNOWN = ("label", "speaker", "session", "dialog", "transcript", "split")  # what a source may say of a clip
-FIELDS = ("name", "emotion", "speaker", "session", "dialog", "split")
-_SESSION = re.compile(r"(?:ses(?:sion)?)? ?0*(\d+)", re.IGNORECASE)  # 1, Ses01, Session1
+FIELDS = ("name", "emotion", "speaker", "session", "dialog", "split", "fold")
+_NUMBERED = {  # 1, Ses01, Session1; 1, fold1
+    "session": re.compile(r"(?:ses(?:sion)?)? ?0*(\d+)", re.IGNORECASE),
+    "fold": re.compile(r"(?:fold)? ?0*(\d+)", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,13 @@ def parse_where(text: str) -> dict[str, str]:
 def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
     """The slice of a source's clips, in the source's order; refuses a slice that is empty."""
     wanted = {field: _comparable(field, value) for field, value in chosen.where.items()}
-    kept = [
-        clip
-        for clip in listed
-        if all(_comparable(field, value_of(clip, field)) == value for field, value in wanted.items())
-    ]
+    folds = folds_of(listed) if "fold" in wanted else {}
+
+    def fits(clip: Listed) -> bool:
+        values = {field: folds.get(clip.speaker) if field == "fold" else value_of(clip, field) for field in wanted}
+        return all(_comparable(field, values[field]) == value for field, value in wanted.items())
+
+    kept = [clip for clip in listed if fits(clip)]
     if not kept:
         asked = ", ".join(f"{field}={value}" for field, value in chosen.where.items()) or "the source"
         raise Refusal(f"No clip fits {asked}: `python -m core clips` lists what there is.")
@@ -64,20 +70,29 @@ def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:
     return kept if chosen.limit is None else kept[: chosen.limit]
 
 
+def folds_of(listed: Sequence[Listed]) -> dict[str | None, str]:
+    """Which fold of `train --folds speakers` tests each speaker; empty where speakers are unknown or too few."""
+    speakers = [clip.speaker for clip in listed if clip.speaker is not None]
+    order = natural_order(speakers)
+    if len(speakers) < len(listed) or len(order) < FEWEST_SPEAKERS:
+        return {}
+    return {speaker: f"fold{i}" for i, speaker in enumerate(order, 1)}
+
+
 def value_of(clip: Listed | Clip, field: str) -> str | None:
-    """What the source says of a clip under one of FIELDS; emotions go by their canonical names."""
+    """What the source says of a clip under one of FIELDS but the fold; emotions go by their canonical names."""
     if field == "emotion":
         return None if clip.label is None else canonical(clip.label)
     return getattr(clip, field)
 
 
 def _comparable(field: str, value: str | None) -> str | None:
-    """A value as it is compared: emotions by their canonical names, sessions that are numbered by their number."""
+    """A value as it is compared: emotions by their canonical names, what is numbered by its number."""
     if value is None:
         return None
     if field == "emotion":
         return canonical(value)
-    match = _SESSION.fullmatch(value) if field == "session" else None
+    match = _NUMBERED[field].fullmatch(value) if field in _NUMBERED else None
     return match[1] if match else value
 
 

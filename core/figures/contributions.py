@@ -17,7 +17,7 @@ Statistic = Literal["relative", "cosine"]
 COMPONENTS = ("attention", "mlp", "sum")
 NAMES = {"attention": "attention", "mlp": "MLP", "sum": "attention + MLP"}
 
-_UNIT = {"relative": "relative contribution", "cosine": "cosine"}
+UNIT = {"relative": "relative contribution", "cosine": "cosine"}
 _FORMULA = {
     "relative": r"\frac{1}{n}\sum_{\text{clips}} \frac{1}{|F|}\sum_{f \in F} "
     r"\frac{\lVert c_{l,f} \rVert_2}{\max(\lVert h_{l,f} \rVert_2,\, 10^{-6})}, \quad c \in \{a,\; m,\; a + m\}",
@@ -43,7 +43,7 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
             "contributions",
             depth,
             "layer",
-            _UNIT[statistic],
+            UNIT[statistic],
             difference=difference,
             statistic=statistic,
             component=component,
@@ -59,7 +59,7 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
                     what = f"{model.name}<br>{NAMES[name]}" + (f" minus {versus}" if versus else "")
                     panel = i + (3 if versus else 0)
                     lines.append(Line(model.name, what, view.styles[model.name], curve, model.shape.layers, panel))
-        panels = [Panel(NAMES[name], _UNIT[statistic], "level") for name in COMPONENTS]
+        panels = [Panel(NAMES[name], UNIT[statistic], "level") for name in COMPONENTS]
         panels += [
             Panel(f"{NAMES[name]} − {view.reference.name}", "difference", "difference", zero=True)
             for name in COMPONENTS
@@ -73,7 +73,7 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
     return Drawing(
         figure,
         numbers,
-        f"{_UNIT[statistic].capitalize()} over layers. {answer(view)}",
+        f"{UNIT[statistic].capitalize()} over layers. {answer(view)}",
         f"{how}. The lower row is each model minus {view.reference.name}: where a band leaves zero, they differ. "
         f"{_BANDS}",
         _FORMULA[statistic],
@@ -145,7 +145,7 @@ def padding(view: View, statistic: Statistic) -> Drawing:
     return Drawing(
         figure,
         numbers,
-        f"{_UNIT[statistic].capitalize()} over all frames minus over audio frames, by layer.",
+        f"{UNIT[statistic].capitalize()} over all frames minus over audio frames, by layer.",
         "Whisper pads every clip to its window. Where a line leaves zero, averaging over all frames says something "
         f"else than averaging over the frames with sound. It does not depend on the Frames switch. {_BANDS}",
         r"\frac{1}{n}\sum_{\text{clips}} \big( \bar{r}_{\text{all}} - \bar{r}_{\text{audio}} \big)",

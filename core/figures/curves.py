@@ -81,9 +81,9 @@ def curves(
         panel_label(fig, i, f"<b>{panel.title}</b>", shift=6)
         depth.draw(fig, i, narrow=grid.narrow)
         if panel.zero:
-            fig.add_hline(
-                y=0, line={"color": RULE, "width": 1}, row=None, xref=f"{axis('x', i)} domain", yref=axis("y", i)
-            )
+            ends = {"x0": 0, "x1": 1, "y0": 0, "y1": 0}
+            where = {"xref": f"{axis('x', i)} domain", "yref": axis("y", i)}
+            fig.add_shape(type="line", line={"color": RULE, "width": 1}, **ends, **where)
     for line in lines:
         if line.band:
             _add_band(fig, line, depth)

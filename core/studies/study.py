@@ -31,11 +31,14 @@ Tables = Mapping[str, Mapping[str, Table]]
 
 @dataclass(frozen=True)
 class Question:
-    """Analyses of clips under models. `request` still lacks its clips where they were listed, but not decoded yet."""
+    """Analyses of clips under models. `request` still lacks its clips where they were listed, but not decoded yet;
+    `stamp` then changes with the files.
+    """
 
     names: tuple[str, ...]
     request: AnalysisRequest
     listed: tuple[Listed, ...] = ()
+    stamp: str = ""
     by: str | None = None
 
     @property

@@ -1,6 +1,8 @@
 """What all sessions of this server share: settings, store, engine, models, uploads, and what is known of the clips."""
 
 import atexit
+import contextlib
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,9 @@ from core.errors import Refusal
 from core.models.describe import Models, describe_registry
 from core.settings import settings
 from core.store.store import Store
+from core.studies.board import Board
+from core.studies.process import Computer
+from core.studies.study import Tools
 from core.ui.jobs import Desk
 
 _LISTING_TTL_S = 30.0  # a folder's files may change under us
@@ -58,6 +63,14 @@ def desk() -> Desk:
     return Desk(engine(), store())
 
 
+@st.cache_resource(show_spinner=False)
+def board() -> Board:
+    """Studies of many clips, which every session looks at."""
+    computer = Computer(store(), settings().cache_max_gb)
+    atexit.register(computer.close)
+    return Board(Tools(engine(), store(), computer, decoder()))
+
+
 def reader() -> Callable[[Clip], np.ndarray]:
     """A function from clip to samples."""
     return samples_reader(decoder(), uploads())
@@ -83,6 +96,17 @@ def _described(path: Path, changed: int) -> Models:
 def listing(source: str) -> Listing:
     """Clips of a source that lies on disk, as listed, not decoded. Raises Refusal."""
     return list_source(source)
+
+
+@st.cache_resource(show_spinner=False, ttl=_LISTING_TTL_S, max_entries=16)
+def stamp(listed: tuple[Listed, ...]) -> str:
+    """Of the files as they are now: another one where one of them changed."""
+    total = hashlib.sha256()
+    for clip in listed:
+        with contextlib.suppress(OSError):  # whoever reads it says what is wrong with it
+            found = clip.path.stat()
+            total.update(f"{found.st_mtime_ns} {found.st_size}\n".encode())
+    return total.hexdigest()
 
 
 def identified(listed: Listed) -> Clip:

@@ -10,9 +10,16 @@ class Key(StrEnum):
     MODELS = "models"
     REFERENCE = "reference"
     SOURCE = "source"
-    SESSION = "session"  # this and the next two also name the field they filter by
+    FOLD = "fold"  # this and the next four also name the field they filter by
+    SPLIT = "split"
+    SESSION = "session"
     SPEAKER = "speaker"
     EMOTION = "emotion"
+    BALANCED = "balanced"  # which of them: so many of each class,
+    LIMIT = "limit"  # or at most so many where there are no labels,
+    SEED = "seed"
+    ONLY = "only"  # or one alone
+    BY = "by"
     VARIANT = "variant"
     FRAMES = "frames"
     # Clip page: which clip
@@ -28,7 +35,16 @@ class Key(StrEnum):
     # Clip page: what is shown of it
     READING = "reading"
     PADDING = "padding"
+    # pages about many clips
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+    STATISTIC = "statistic"
+    COMPONENT = "component"
+    DIFFERENCE = "difference"
     # charts
+    CONTRIBUTIONS = "contributions"
+    NORMS = "norms"
+    PADDED = "padded"
     CLIP_LENS = "clip_lens"
     CLIP_FINAL = "clip_final"
     CLIP_KL = "clip_kl"
@@ -38,6 +54,10 @@ class Key(StrEnum):
 
 
 # What narrows a source to a slice, each within what those before it leave.
-FILTERS = (Key.SESSION, Key.SPEAKER, Key.EMOTION)
+FILTERS = (Key.FOLD, Key.SPLIT, Key.SESSION, Key.SPEAKER, Key.EMOTION)
+# What is a number, and what it is where nothing is said.
+NUMBERS = {Key.BALANCED: 25, Key.LIMIT: 100, Key.SEED: 0}
+# What the pages about many clips are about; the Clip page keeps it for them.
+SAMPLE = (*NUMBERS, Key.ONLY, Key.BY)
 # Kept when switching pages. Models come last: there can be several, and core/ui/links.py tells them by that.
-CARRIED = (Key.REFERENCE, Key.SOURCE, *FILTERS, Key.CLIP, Key.VARIANT, Key.FRAMES, Key.MODELS)
+CARRIED = (Key.REFERENCE, Key.SOURCE, *FILTERS, *SAMPLE, Key.CLIP, Key.VARIANT, Key.FRAMES, Key.MODELS)

@@ -2,28 +2,49 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import PurePath
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.ui.keys import CARRIED, FILTERS, Key
+from core.ui.keys import CARRIED, FILTERS, NUMBERS, Key
 
 Parameters = dict[str, str | list[str]]
 
+
+@dataclass(frozen=True)
+class Link:
+    """A page of ours with what its address holds."""
+
+    page: str
+    parameters: Parameters
+
+
 HOME, CLIP = "app.py", "pages/1_Clip.py"
+CONTRIBUTIONS, LENS = "pages/2_Contributions.py", "pages/3_Lens.py"
+SPECTRA, SIMILARITY = "pages/4_Spectra.py", "pages/5_Similarity.py"
 PAGES = (
     (HOME, "Overview", ":material/home:"),
     (CLIP, "Clip", ":material/graphic_eq:"),
+    (CONTRIBUTIONS, "Contributions", ":material/stacked_line_chart:"),
+    (LENS, "Lens", ":material/search:"),
+    (SPECTRA, "Spectra", ":material/bar_chart:"),
+    (SIMILARITY, "Similarity", ":material/grid_on:"),
 )
 _PAGE = "page"  # in the session: the one that was drawn last
-_PATHS = {HOME: "/", CLIP: "/Clip"}
 
 
 def carried() -> Parameters:
     """What the address of another page should hold, so that it shows the same models and clips."""
-    return {key.value: value for key in CARRIED if (value := _parameter(key))}
+    return parameters(CARRIED)
+
+
+def parameters(keys: Sequence[Key]) -> Parameters:
+    """What an address says of these widgets as they are now."""
+    return {key.value: value for key in keys if (value := _parameter(key))}
 
 
 def to_clip(models: Sequence[str], source: str, clip: str, variant: str = "", frames: str = "") -> Parameters:
@@ -54,10 +75,15 @@ def follow(page: str) -> bool:
         st.session_state[Key.START] = 0.0  # another clip is heard from its beginning
     for key in CARRIED:
         if key in last:
-            st.session_state[key] = last[key]
+            st.session_state[key] = _number(key, last[key]) if key in NUMBERS else last[key]
         elif key in st.session_state:
             st.session_state[key] = st.session_state[key]  # or it would be lost with the widget
     return True
+
+
+def _number(key: Key, word: str | list[str] | None) -> int:
+    """A number out of a link; one that is none is the usual one."""
+    return int(word) if isinstance(word, str) and word.isdecimal() else NUMBERS[key]
 
 
 def asked(key: Key) -> str | None:
@@ -79,7 +105,12 @@ def address(page: str, keys: Sequence[Key]) -> str:
     """The full address of a page with these widgets as they are now, defaults included so that it stays true."""
     here = urlsplit(st.context.url or "http://localhost:8501/")
     query = urlencode([(key.value, value) for key in keys if (value := _parameter(key))], doseq=True)
-    return f"{here.scheme}://{here.netloc}{_PATHS[page]}?{query}"
+    return f"{here.scheme}://{here.netloc}/{_name(page)}?{query}"
+
+
+def _name(page: str) -> str:
+    """`pages/1_Clip.py` → `Clip`, as Streamlit has it in addresses; nothing for the first page."""
+    return "" if page == HOME else PurePath(page).stem.partition("_")[2]
 
 
 def command(what: str, options: Mapping[str, str | Sequence[str] | None]) -> str:

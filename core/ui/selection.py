@@ -4,21 +4,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.analyses.request import Frames, Variant
+from core.corpora.select import Slice
 from core.models.describe import Models
 from core.models.info import ModelInfo
 
 
 @dataclass(frozen=True)
 class Clips:
-    """A source and the slice of it, as `--clips` and `--where` have them; on pages that look at one, a clip's label.
+    """A source and the slice of it, as the command line's options have them, or one clip of it by its label.
 
-    `left_out` is the label of a clip that was chosen before the slice was; None where `clip` is set.
+    `by` splits them into groups. `left_out` is the label of a clip that was chosen before the slice was; None where
+    `clip` is set.
     """
 
     source: str
     where: Mapping[str, str]
     clip: str | None = None
     left_out: str | None = None
+    balanced: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    by: str | None = None
+
+    @property
+    def slice(self) -> Slice:
+        """What of the source is taken."""
+        return Slice(self.where, self.balanced, self.limit, self.seed)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ The model's own answer is always over all frames."""
 def choose(known: Models, *, one_clip: bool) -> Selection:
     """Draw the controls and say what they are set to; `one_clip` is for pages that look at a single clip."""
     models, reference = _choose_models(known)
-    chosen = sources.draw(one_clip=one_clip)
+    chosen = sources.draw(models, one_clip=one_clip)
     variant, frames = _choose_variant()
     return Selection(models, reference, chosen, variant, frames)
 

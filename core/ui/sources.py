@@ -1,13 +1,16 @@
 """The sidebar's clips: where they come from, a slice of them, and one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
-from core.corpora.select import Slice, choose, value_of
+from core.corpora.folds import natural_order
+from core.corpora.select import Slice, choose, folds_of, value_of
 from core.corpora.source import DEMO, UPLOADS, Listed
 from core.errors import Refusal
-from core.ui import clips, context, links
+from core.models.info import ModelInfo
+from core.ui import clips, context, links, sampling
 from core.ui.keys import FILTERS, Key
 from core.ui.selection import Clips
 
@@ -21,19 +24,22 @@ _HELP = """Type or paste where clips lie on the server:
 Or take the embedded demo, or what was uploaded or recorded here."""
 
 
-def draw(*, one_clip: bool) -> Clips:
+def draw(models: Sequence[ModelInfo], *, one_clip: bool) -> Clips:
     """Draw the controls and say what they are set to. A source that can't be listed is named, and offers nothing."""
     source = _choose_source()
-    where: dict[str, str] = {}
-    clip = None
+    chosen = Clips(source, {})
     try:
+        kept: Sequence[Listed] = ()
         if source != UPLOADS:
-            where = _choose_slice(source)
-        if one_clip:
-            clip = _choose_clip(source, where)
+            where, kept = _choose_slice(source)
+            chosen = replace(chosen, where=where)
+        if not one_clip:
+            return sampling.choose(chosen, kept, models)
+        clip = _choose_clip(source, chosen.where)
+        return replace(chosen, clip=clip, left_out=st.session_state.get(_LEFT_OUT))
     except Refusal as error:
         st.error(str(error))
-    return Clips(source, where, clip, st.session_state.get(_LEFT_OUT))
+    return chosen
 
 
 # The next three are for widgets' callbacks.
@@ -54,7 +60,7 @@ def take(label: str | None) -> None:
 
 def drop_filters() -> None:
     """Take the whole source; a clip that they left out is chosen again."""
-    for key in FILTERS:
+    for key in (*FILTERS, Key.ONLY):
         st.session_state[key] = None
 
 
@@ -86,31 +92,39 @@ def _choose_source() -> str:
     return str(source or DEMO).strip()
 
 
-def _choose_slice(source: str) -> dict[str, str]:
+def _choose_slice(source: str) -> tuple[dict[str, str], Sequence[Listed]]:
     """A filter for each field the source knows, each offering what those before it leave; raises Refusal."""
     listing = context.listing(source)
     _about(listing.notes)
-    known = [key for key in FILTERS if any(value_of(clip, key) for clip in listing.clips)]
+    folds = folds_of(listing.clips)
+    known = [key for key in FILTERS if any(_value(clip, key, folds) for clip in listing.clips)]
     where: dict[str, str] = {}
     kept: Sequence[Listed] = listing.clips
     with st.container(key="filters"):
         cells = [cell for _ in range(0, len(known) + 1, 2) for cell in st.columns(2, vertical_alignment="center")]
         for cell, key in zip(cells, known, strict=False):
-            value = _choose_value(cell, key, kept)
+            value = _choose_value(cell, key, kept, folds)
             if value is not None:
                 where[key.value] = value
-                kept = choose(kept, Slice({key.value: value}))
-        total = f"{_grouped(len(listing.clips))} clips"
-        cells[len(known)].caption(f"{_grouped(len(kept))} of {total}" if where else total)
-    return where
+                kept = choose(listing.clips, Slice(where))
+        total = f"{grouped(len(listing.clips))} clips"
+        cells[len(known)].caption(f"{grouped(len(kept))} of {total}" if where else total)
+    return where, kept
 
 
-def _choose_value(cell: st.delta_generator.DeltaGenerator, key: Key, kept: Sequence[Listed]) -> str | None:
-    options = sorted({value for clip in kept if (value := value_of(clip, key))})
+def _value(clip: Listed, key: Key, folds: Mapping[str | None, str]) -> str | None:
+    return folds.get(clip.speaker) if key is Key.FOLD else value_of(clip, key)
+
+
+def _choose_value(
+    cell: st.delta_generator.DeltaGenerator, key: Key, kept: Sequence[Listed], folds: Mapping[str | None, str]
+) -> str | None:
+    options = natural_order(value for clip in kept if (value := _value(clip, key, folds)))
     asked = links.asked(key)
     if asked and asked not in options:
         st.caption(f"No clip here has {key} {asked}: that filter is off.")
         st.session_state[key] = None
+    tested = {fold: speaker for speaker, fold in folds.items()}
     return cell.selectbox(
         f"Only this {key}",
         options,
@@ -120,10 +134,12 @@ def _choose_value(cell: st.delta_generator.DeltaGenerator, key: Key, kept: Seque
         placeholder=key.capitalize(),
         filter_mode="contains",
         label_visibility="collapsed",
+        format_func=lambda value: f"{value} ({tested[value]})" if key is Key.FOLD else value,
     )
 
 
-def _grouped(count: int) -> str:
+def grouped(count: int) -> str:
+    """A whole number with thin spaces between thousands."""
     return f"{count:,}".replace(",", "\u2009")
 
 
@@ -135,7 +151,7 @@ def _about(notes: Sequence[str]) -> None:
                 st.markdown(f"- {note}")
 
 
-def _choose_clip(source: str, where: dict[str, str]) -> str | None:
+def _choose_clip(source: str, where: Mapping[str, str]) -> str | None:
     """One clip of the slice. One that a filter leaves out comes back with the filter; raises Refusal."""
     options = clips.labels(source, where)
     asked = links.asked(Key.CLIP)

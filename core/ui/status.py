@@ -1,54 +1,69 @@
 """The foot of the sidebar: engine, device, cache, and the jobs that run, with progress, time left and cancel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import streamlit as st
 
-from core.engine.interface import Engine, EngineStatus, Job, JobState, Pass
+from core.engine.interface import Engine, EngineStatus, Job, JobState
+from core.studies.board import Pinned
 from core.ui import context
-from core.ui.jobs import Answer
+from core.ui.links import Link
 
 _POLL_S = 0.5
 _SHOWN = 4
 _MB, _GB = 1e6, 1e9
 
 
-def draw(passes: Sequence[Pass] = (), stands: Sequence[Answer] = ()) -> None:
-    """Draw the status; run the page again whenever one of `passes` no longer stands as it did when the page asked."""
-    polled = _busy(stands)
+def draw(watch: Callable[[], object] = lambda: None, drawn: object = None, *, waiting: bool = False) -> None:
+    """Draw the status. Run the page again when `watch` no longer gives what was `drawn`; `waiting` for that to come."""
+    polled = waiting or _busy()
     with st.sidebar:
-        st.fragment(_panel, run_every=_POLL_S if polled else None)(tuple(passes), list(stands), polled)
+        st.fragment(_panel, run_every=_POLL_S if polled else None)(watch, drawn, waiting, polled)
 
 
-def _busy(stands: Sequence[Answer]) -> bool:
+def _busy() -> bool:
     """Whether there is anything to look at again soon."""
     engine = context.engine()
-    return any(answer.waiting for answer in stands) or bool(_active(engine)) or engine.status().worker == "starting"
+    return bool(context.board().active()) or bool(_jobs(engine)) or engine.status().worker == "starting"
 
 
-def _panel(passes: Sequence[Pass], stands: list[Answer], polled: bool) -> None:
+def _panel(watch: Callable[[], object], drawn: object, waiting: bool, polled: bool) -> None:
     engine = context.engine()
-    jobs = _active(engine)
+    studies = context.board().active()
+    for pinned in studies[:_SHOWN]:
+        _draw_study(pinned)
+    jobs = [job for job in _jobs(engine) if all(job is not pinned.study.job for pinned in studies)]
     for job in jobs[:_SHOWN]:
-        _draw_job(engine, job)
-    if len(jobs) > _SHOWN:
-        st.caption(f"and {len(jobs) - _SHOWN} more jobs")
+        _draw_progress(job.title, job, engine.cancel, job.id, job)
+    if (more := max(0, len(studies) - _SHOWN) + max(0, len(jobs) - _SHOWN)) > 0:
+        st.caption(f"and {more} more")
     st.caption(f"{engine_line(engine.status())}  \nCache {size(context.store().index.total_bytes())}")
-    now = context.desk().look(passes)
-    if now != stands or (polled and not _busy(now)):
+    if watch() != drawn or (polled and not waiting and not _busy()):
         st.rerun()
 
 
-def _active(engine: Engine) -> list[Job]:
+def _jobs(engine: Engine) -> list[Job]:
     return [job for job in engine.jobs() if job.active]
 
 
-def _draw_job(engine: Engine, job: Job) -> None:
+def _draw_study(pinned: Pinned) -> None:
+    study = pinned.study
+    if isinstance(pinned.link, Link):
+        st.page_link(pinned.link.page, label=study.title, query_params=pinned.link.parameters)
+    if study.job is None:
+        clips = study.question.size
+        st.progress(study.read / max(clips, 1), text=f"Reading clips: {study.read} of {clips}")
+        st.button("Cancel", key=f"cancel_{id(study)}", on_click=study.cancel, type="tertiary")
+    else:
+        _draw_progress("Passes", study.job, study.cancel, str(id(study)))
+
+
+def _draw_progress(title: str, job: Job, cancel: Callable[..., None], name: str, *args: Job) -> None:
     left = job.seconds_left
     when = "waiting" if job.state is JobState.QUEUED and not job.done else "running"
-    text = f"{job.title}: {job.done} of {job.total}, " + (f"{duration(left)} left" if left is not None else when)
-    st.progress(job.done / max(job.total, 1), text=text)
-    st.button("Cancel", key=f"cancel_{job.id}", on_click=engine.cancel, args=(job,), type="tertiary")
+    text = f"{title}: {job.done} of {job.total}, " + (f"{duration(left)} left" if left is not None else when)
+    st.progress(min(1.0, job.done / max(job.total, 1)), text=text)
+    st.button("Cancel", key=f"cancel_{name}", on_click=cancel, args=args, type="tertiary")
 
 
 def engine_line(status: EngineStatus) -> str:

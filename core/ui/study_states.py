@@ -1,0 +1,75 @@
+"""What a page about many clips says of its study: what it is about, how far it is, how it ended."""
+
+import streamlit as st
+
+from core.figures.view import View
+from core.studies.study import Snapshot, State, Study
+from core.ui import context
+from core.ui.keys import Key
+from core.ui.selection import Selection
+from core.ui.sources import grouped
+
+_NAMED = 3  # clips named in a sentence
+_FRAMES = {"all": "all frames, padding included", "audio": "frames that hold sound"}
+
+
+def scope(selection: Selection, view: View) -> str:
+    """Variant, frames, clips and speakers in a line."""
+    clips = f"{grouped(view.total)} clip{'' if view.total == 1 else 's'}"
+    speakers = view.speakers()
+    chosen = selection.clips
+    parts = [
+        f"**{view.variant}** variant",
+        _FRAMES[view.frames],
+        clips + (f" of {speakers} speaker{'' if speakers == 1 else 's'}" if speakers else ""),
+    ]
+    if chosen.balanced is not None:
+        parts.append(f"{chosen.balanced} per class, seed {chosen.seed}")
+    parts += [f"only {field} {value}" for field, value in chosen.where.items()]
+    return " · ".join(parts)
+
+
+def say_progress(study: Study, now: Snapshot, view: View) -> None:
+    """How many clips the curves are over so far, in a line that is there before and after."""
+    with st.container(key="progress", horizontal=True, vertical_alignment="center"):
+        if now.state is State.READING:
+            st.markdown(f":material/hourglass_top: Reading {grouped(view.total)} clips …", width="content")
+        elif now.state is State.WORKING:
+            st.markdown(f":material/hourglass_top: **{so_far(view)}** so far", width="content")
+        elif now.state is State.CANCELLED:
+            st.markdown(f":material/pause: Cancelled after **{so_far(view)}**", width="content")
+            st.button("Continue", key=Key.CONTINUE, on_click=_again, args=(study,), type="primary")
+        if now.active:
+            st.button("Cancel", key=Key.CANCEL, on_click=study.cancel, type="tertiary")
+
+
+def say_end(study: Study, now: Snapshot) -> None:
+    """Why nothing came, or what is missing; with a way to try again."""
+    if now.state is State.FAILED:
+        st.error(now.reason)
+        st.button("Try again", key=Key.RETRY, on_click=_again, args=(study,))
+    if now.unusable:
+        names = ", ".join(one.name for one in now.unusable[:_NAMED])
+        st.warning(f"{len(now.unusable)} clips can't be used ({names}); the first: {now.unusable[0].reason}")
+    if now.failures:
+        first = now.failures[0]
+        st.warning(f"{len(now.failures)} passes could not be made. The first: **{first.model}**, {first.reason}")
+        if not now.active:
+            st.button("Try again", key=Key.RETRY, on_click=_again, args=(study,))
+
+
+def so_far(view: View) -> str:
+    """`37 of 100 clips`; for each model where they are not equally far."""
+    done = {model.name: sum(_most(view, group, model.name) for group in view.tables) for model in view.models}
+    there = {name: count for name, count in done.items() if count}
+    if len(set(there.values())) <= 1:
+        return f"{max(there.values(), default=0)} of {grouped(view.total)} clips"
+    return ", ".join(f"{name} {count}" for name, count in there.items()) + f" of {grouped(view.total)} clips"
+
+
+def _most(view: View, group: str, model: str) -> int:
+    return max((table.curve(model=model, versus=None).n for table in view.tables[group].values()), default=0)
+
+
+def _again(study: Study) -> None:
+    context.board().forget(study.question)
