@@ -50,12 +50,13 @@ from tests.checkpoints import LABELS, classifier_over
 
 ASKED = ("contributions", "lens", "spectra", "cka")
 SPEAKERS = 10
+CHECKPOINTS = "checkpoints of sums"
 # parts of the engine's time, by what is timed; `features` is a name in two modules
 PARTS = {
     "features": ((forward, "features"), (gradients, "features")),
     "writing records": ((Store, "write"),),
     "gradients to disk": ((Partial, "write_row"),),
-    "checkpoints of sums": ((SetSums, "save"),),
+    CHECKPOINTS: ((SetSums, "save"),),
     "kernels of gradients": ((SetSums, "make_kernel"),),
 }
 Seconds = defaultdict[str, float]
@@ -116,17 +117,16 @@ class Bare:
 
 @dataclass
 class Round:
-    """Seconds of one whole run; `whole` is all of it but the bare passes and what they need."""
+    """Seconds of one whole run: of batches' clips (engine, bare) by what they are of, and of all but these."""
 
-    bare: Seconds = field(default_factory=lambda: Seconds(float))
-    engine: Seconds = field(default_factory=lambda: Seconds(float))
+    clips: defaultdict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    rest: Seconds = field(default_factory=lambda: Seconds(float))
     parts: Seconds = field(default_factory=lambda: Seconds(float))
-    computes: Seconds = field(default_factory=lambda: Seconds(float))
-    whole: float = 0.0
+    whole: float = 0.0  # without the bare passes and what they need
 
-    @property
-    def ratio(self) -> float:
-        return self.whole / sum(self.bare.values())
+    def of_batches(self, side: int) -> float:
+        """What all batches took, of the engine (0) or bare (1)."""
+        return sum(pair[side] for pairs in self.clips.values() for pair in pairs)
 
 
 class InTurn:
@@ -143,20 +143,29 @@ class InTurn:
         what = _what(batch)
         outcomes: list[Outcome] = []
 
-        def real() -> None:
+        def real() -> float:
+            start, saving = time.perf_counter(), self._times.parts[CHECKPOINTS]
             outcomes.extend(self._runner.run(batch))
+            _finish()
+            # seldom, so that they are counted whole and not in a median
+            saving = self._times.parts[CHECKPOINTS] - saving
+            self._times.rest[CHECKPOINTS] += saving
+            return time.perf_counter() - start - saving
 
         if not batch.samples:
-            self._times.engine[what] += _seconds(real)
+            self._times.rest[what] += real()
             return outcomes
         start = time.perf_counter()
-        pair = [(real, self._times.engine), (self._bare_pass(batch), self._times.bare)]
+        bare = self._bare_pass(batch)
         self.apart += time.perf_counter() - start
         self._count += 1
-        for run, times in pair[:: 1 if self._count % 2 else -1]:
-            took = _seconds(run)
-            times[what] += took
-            self.apart += took if times is self._times.bare else 0.0
+        if self._count % 2:
+            mine, theirs = real(), _seconds(bare)
+        else:
+            theirs, mine = _seconds(bare), real()
+        self.apart += theirs
+        count = len(batch.samples)
+        self._times.clips[what] += [(mine / count, theirs / count)] * count
         return outcomes
 
     def _bare_pass(self, batch: Batch) -> Callable[[], None]:
@@ -191,7 +200,7 @@ def run_suite(cache: Path, models: Sequence[ModelInfo], bare: Bare, count: int) 
     request = AnalysisRequest(tuple(models), clips, models[0].name)
     backend = InTurn(Runner(worker_config(settings)), bare, times)
     engine = local_engine(settings, store, lambda clip: sounds[clip.clip_id], backend)
-    for model in {m for pair in adapted(request) for m in pair if m is not None} | {*models}:
+    for model in {m for trained, untrained in adapted(request) for m in (trained, *untrained)} | {*models}:
         if reason := engine.check(model):
             raise RuntimeError(reason)
 
@@ -200,13 +209,14 @@ def run_suite(cache: Path, models: Sequence[ModelInfo], bare: Bare, count: int) 
         for name in names:
             start = time.perf_counter()
             found |= tables([name], groups, store, engine.precision).results[WHOLE]
-            times.computes[name] += time.perf_counter() - start
+            times.rest[f"compute {name}"] = time.perf_counter() - start
         return Computed({WHOLE: found}, ())
 
     with parts_timed(times.parts):
         start = time.perf_counter()
         answers = answer(ASKED, request, engine, store, compute)
         times.whole = time.perf_counter() - start - backend.apart
+    times.rest["queue"] = times.whole - sum(times.rest.values()) - times.of_batches(0)
     if answers.failures:
         raise RuntimeError(answers.failures[0].reason)
     engine.close()
@@ -250,9 +260,13 @@ def _what(batch: Batch) -> str:
 def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
+    _finish()
+    return time.perf_counter() - start
+
+
+def _finish() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _sound(seed: int, samples: int) -> np.ndarray:
@@ -260,24 +274,22 @@ def _sound(seed: int, samples: int) -> np.ndarray:
 
 
 def report(rounds: Sequence[Round], count: int) -> None:
-    """The breakdown, medians over the rounds."""
-    print(f"{count} clips of 30 s, {len(rounds)} rounds, medians in seconds")
-    engine, bare = _medians([one.engine for one in rounds]), _medians([one.bare for one in rounds])
-    for what, seconds in engine.items():
-        beside = f"   bare {bare[what]:7.2f}   ratio {seconds / bare[what]:.3f}" if what in bare else ""
-        _line(what, seconds, beside)
-    for part, seconds in _medians([one.parts for one in rounds]).items():
-        _line(f"  of these, {part}", seconds)
-    for name, seconds in _medians([one.computes for one in rounds]).items():
-        _line(f"compute {name}", seconds)
-    _line("whole suite", statistics.median(one.whole for one in rounds))
-    _line("bare passes", statistics.median(sum(one.bare.values()) for one in rounds))
-    ratios = [one.ratio for one in rounds]
-    print(f"suite over bare passes: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
-
-
-def _medians(rounds: Sequence[Seconds]) -> dict[str, float]:
-    return {what: statistics.median(one[what] for one in rounds) for what in rounds[0]}
+    """The breakdown: of batches the median over all of them, of the rest the median over rounds."""
+    print(f"{count} clips of 30 s, {len(rounds)} rounds, seconds a round (medians)")
+    suite = passes = 0.0
+    for what in rounds[0].clips:
+        pairs = [pair for one in rounds for pair in one.clips[what]]
+        mine, theirs = (count * statistics.median(side) for side in zip(*pairs, strict=True))
+        _line(what, mine, f"   bare {theirs:7.2f}   ratio {mine / theirs:.3f}")
+        suite, passes = suite + mine, passes + theirs
+    for what in rounds[0].rest:
+        seconds = statistics.median(one.rest[what] for one in rounds)
+        _line(what, seconds)
+        suite += seconds
+    for part in PARTS:
+        _line(f"  in all of these, {part}", statistics.median(one.parts[part] for one in rounds))
+    plain = ", ".join(f"{one.whole / one.of_batches(1):.3f}" for one in rounds)
+    print(f"suite {suite:.2f} s over bare passes {passes:.2f} s: {suite / passes:.3f} (plain sums by round: {plain})")
 
 
 def _line(what: str, seconds: float, more: str = "") -> None:

@@ -14,15 +14,16 @@ from core.store.model import ModelRecord
 from core.store.sets import SetRecord
 
 
-def adapted(request: AnalysisRequest) -> tuple[tuple[ModelInfo, ModelInfo | None], ...]:
-    """The models with LoRA, each with its untrained counterpart; None for one that is untrained itself.
+def adapted(request: AnalysisRequest) -> tuple[tuple[ModelInfo, tuple[ModelInfo, ...]], ...]:
+    """The models with LoRA, each with its untrained counterparts by seed; none for one that is untrained itself.
 
     Counterparts in `published` and `released`: under the base's own head (drawn where it has none); in `corrected`
     under the trained one.
     """
     keep_head = request.variant == "corrected"
+    seeds = range(request.untrained_seeds)
     return tuple(
-        (model, untrained_of(model, keep_head=keep_head) if model.role is Role.LORA else None)
+        (model, tuple(untrained_of(model, keep_head=keep_head, seed=s) for s in seeds if model.role is Role.LORA))
         for model in request.models
         if model.lora
     )
@@ -31,7 +32,7 @@ def adapted(request: AnalysisRequest) -> tuple[tuple[ModelInfo, ModelInfo | None
 def adapter_tasks(request: AnalysisRequest, records: Records | None, *, lora: bool) -> tuple[Task, ...]:
     """Of each of these: its weights, its gradients over all clips as one set, and a forward pass over each clip."""
     tasks: list[Task] = []
-    for model in [model for pair in adapted(request) for model in pair if model is not None]:
+    for model in [model for trained, untrained in adapted(request) for model in (trained, *untrained)]:
         tasks.append(ModelPass(model))
         tasks += gradient_tasks(request, model, records)
         tasks += [Pass.over(model, clip, request.window_start, lora=lora) for clip in distinct(request.clips)]

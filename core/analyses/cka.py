@@ -1,5 +1,7 @@
 """How alike two sets of features are, over clips: A with B, and depth with depth (Ma, Sang, Li, section 3.6)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from core.analyses.adapters import adapted, adapter_tasks, unlabelled_note
@@ -27,12 +29,14 @@ def needs(request: AnalysisRequest, records: Records | None = None) -> tuple[Tas
 
 
 def compute(records: Records, request: AnalysisRequest) -> Similarity:
-    """CKA per module of every adapter and its untrained counterpart, and heatmaps of every pair of models."""
+    """CKA per module of every adapter and its untrained counterparts, and heatmaps of every pair of models."""
     notes = [repeat_note(request), *_row_notes(request)]
+    # permutations are drawn by position: the same ones whatever the clips' order
+    request = replace(request, clips=tuple(sorted(distinct(request.clips), key=lambda clip: clip.clip_id)))
     found: list[Alignment] = []
     for trained, untrained in adapted(request):
         activations: dict[str, Sides] = {}
-        for model in (trained, untrained) if untrained else (trained,):
+        for model in (trained, *untrained):
             weights = records.weights(model)
             forward = activation_sides(records, request, model, weights) if weights else None
             backward = gradient_sides(records, request, model, weights) if weights else None
@@ -41,10 +45,10 @@ def compute(records: Records, request: AnalysisRequest) -> Similarity:
             used = forward[0].clips if forward else ()
             notes += [missing_note(request, model, used), _gradient_note(request, model, backward)]
             notes.append(unlabelled_note(request, model))
-            if forward:
+            if forward and request.variant == "released" and model in (trained, *untrained[:1]):
                 activations[model.name] = forward
-        if untrained and request.variant == "released" and len(activations) == 2:
-            found += between(request, trained, untrained, activations[trained.name], activations[untrained.name])
+        if len(activations) == 2:
+            found += between(request, trained, untrained[0], *activations.values())
     layers = {model.name: one for model in request.models if (one := points(records, request, model)) is not None}
     notes += [missing_note(request, m, layers[m.name].clips if m.name in layers else ()) for m in request.models]
     maps = tuple(heatmaps(request, layers))

@@ -23,6 +23,8 @@ from core.corpora.clip import Clip
 from core.models.info import ModelInfo
 from core.store.forward import COMPONENTS, FRAMES
 
+ROUNDING = 1e-4  # of the largest contribution: no difference, since batches of another size give other last digits
+
 needs = forward_passes
 
 
@@ -46,12 +48,6 @@ class ContributionCurves:
             if shape != (len(COMPONENTS), points - 1):
                 raise ValueError(f"{name} has shape {shape}, expected {(len(COMPONENTS), points - 1)}")
 
-    @property
-    def strongest(self) -> Estimate | None:
-        """The layer whose sum writes most (of a difference: changes most), without interval; None where undefined."""
-        layer = strongest_layer(np.abs(self.relative.value[COMPONENTS.index("sum")]))
-        return None if layer is None else Estimate(float(layer), n=self.relative.n)
-
     def rows(self, template: Row, prefix: str = "") -> Iterator[Row]:
         """One row a component and layer (or point); `prefix` goes in front of the statistic."""
         for statistic in ("relative", "cosine"):
@@ -66,6 +62,7 @@ class ModelContributions:
     """One model's contributions clip by clip (means over the chosen frames), and their means over clips.
 
     padding: over all frames minus over those that hold audio, paired clip by clip, whatever frames were chosen.
+    strongest: the layer whose sum writes most; None where that is undefined.
     """
 
     model: ModelInfo
@@ -75,6 +72,7 @@ class ModelContributions:
     residual_norm: Float64[np.ndarray, "clips points"]
     mean: ContributionCurves
     padding: ContributionCurves
+    strongest: Estimate | None
 
     def __post_init__(self) -> None:
         clips, layers = len(self.clips), self.model.shape.layers
@@ -90,11 +88,13 @@ class ModelContributions:
 
 @dataclass(frozen=True)
 class ContributionDifference:
-    """Model minus reference, paired clip by clip over the clips that both have."""
+    """Model minus reference, paired clip by clip over the clips that both have; `strongest` is where the sum differs
+    most in either direction, None where it does not."""
 
     model: str
     reference: str
     mean: ContributionCurves
+    strongest: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,13 @@ class Contributions:
     def rows(self) -> Iterator[Row]:
         for one in self.models:
             template = Row("contributions", self.variant, one.model.name)
-            yield from self._rows(template, one.mean)
+            yield from one.mean.rows(template)
             yield from one.padding.rows(template, "padding_")
+            yield estimate_row(replace(template, component="landmark", statistic="strongest"), one.strongest)
         for delta in self.differences:
-            yield from self._rows(Row("contributions", self.variant, delta.model, versus=delta.reference), delta.mean)
-
-    def _rows(self, template: Row, curves: ContributionCurves) -> Iterator[Row]:
-        yield from curves.rows(template)
-        yield estimate_row(replace(template, component="landmark", statistic="strongest"), curves.strongest)
+            template = Row("contributions", self.variant, delta.model, versus=delta.reference)
+            yield from delta.mean.rows(template)
+            yield estimate_row(replace(template, component="landmark", statistic="strongest"), delta.strongest)
 
 
 def compute(records: Records, request: AnalysisRequest) -> Contributions:
@@ -128,7 +127,7 @@ def compute(records: Records, request: AnalysisRequest) -> Contributions:
         notes += [missing_note(request, model, one.clips if one else ()), undefined]
         if one:
             models[model.name] = one
-            notes += [speaker_note([clip.speaker for clip in one.clips]), _none_note(model.name, one.mean)]
+            notes += [speaker_note([clip.speaker for clip in one.clips]), _none_note(model.name, one)]
     differences = []
     pairs, reasons = comparisons(request)
     for model, reference in pairs:
@@ -137,15 +136,15 @@ def compute(records: Records, request: AnalysisRequest) -> Contributions:
         about = f"{model.name} - {reference.name}"
         if delta is not None:
             differences.append(delta)
-            notes.append(_none_note(about, delta.mean))
+            notes.append(_none_note(about, delta))
         else:
             notes.append(Note(about, "No clip has a record under both."))
     found = dict.fromkeys(note for note in (*notes, *reasons) if note is not None)
     return Contributions(request.variant, tuple(models.values()), tuple(differences), tuple(found))
 
 
-def _none_note(about: str, curves: ContributionCurves) -> Note | None:
-    return Note(f"{about} strongest", f"None, because {NONE_REASONS['strongest']}.") if not curves.strongest else None
+def _none_note(about: str, found: ModelContributions | ContributionDifference) -> Note | None:
+    return Note(f"{about} strongest", f"None, because {NONE_REASONS['strongest']}.") if not found.strongest else None
 
 
 def _one_model(
@@ -163,14 +162,16 @@ def _one_model(
     both = np.stack(relative), np.stack(cosine), np.stack(norm)  # over all frames, over those that hold audio
     own = [array[:, FRAMES.index(request.frames)] for array in both]
     padding = [array[:, 0] - array[:, 1] for array in both]
+    mean = _means(own, clips, request.seed)
     one = ModelContributions(
         model,
         tuple(clips),
         relative=own[0],
         cosine=own[1],
         residual_norm=own[2],
-        mean=_means(own, clips, request.seed),
+        mean=mean,
         padding=_means(padding, clips, request.seed),
+        strongest=_strongest(mean, mean),
     )
     return one, undefined_note(model, clips, *both)
 
@@ -185,7 +186,13 @@ def _difference(mine: ModelContributions, theirs: ModelContributions, seed: int)
         mine.residual_norm[i] - theirs.residual_norm[j],
     ]
     curves = _means(deltas, [mine.clips[k] for k in i], seed)
-    return ContributionDifference(mine.model.name, theirs.model.name, curves)
+    return ContributionDifference(mine.model.name, theirs.model.name, curves, _strongest(curves, mine.mean))
+
+
+def _strongest(curves: ContributionCurves, scale: ContributionCurves) -> Estimate | None:
+    sums, of = (np.abs(one.relative.value[COMPONENTS.index("sum")]) for one in (curves, scale))
+    layer = strongest_layer(sums, ROUNDING * float(of.max()))
+    return None if layer is None else Estimate(float(layer), n=curves.relative.n)
 
 
 def _means(arrays: Sequence[Float64[np.ndarray, "clips ..."]], clips: Sequence[Clip], seed: int) -> ContributionCurves:

@@ -11,7 +11,7 @@ NONE_REASONS = {  # what it means that one does not exist
     "critical_accuracy": "the lens accuracy reaches 1/C at no point",
     "commitment": "the mean KL does not end under 10 % of its maximum",
     "cka_jump": "CKA with the last point never rises, or is undefined where a point has no variance over clips",
-    "strongest": "the contribution is undefined, or 0 at every layer",
+    "strongest": "it is undefined, or 0 to four digits at every layer",
 }
 
 
@@ -69,6 +69,6 @@ def cka_jump(curve: Float[np.ndarray, " points"]) -> int | None:
     return int(rises.argmax()) + 1
 
 
-def strongest_layer(contribution: Float[np.ndarray, " layers"]) -> int | None:
-    """The layer, not a point, where something that is never negative is largest (the first such)."""
-    return int(contribution.argmax()) if contribution.max() > 0 else None  # argmax takes a NaN, and max is NaN then
+def strongest_layer(size: Float[np.ndarray, " layers"], least: float) -> int | None:
+    """The layer, not a point, where something is largest (the first such); None where that is not above `least`."""
+    return int(size.argmax()) if size.max() > least else None  # a NaN is the maximum, and above nothing

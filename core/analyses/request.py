@@ -24,6 +24,7 @@ class AnalysisRequest:
     """Models and clips to compare, and in which variant. `reference` names one of the models.
 
     `window_start` (samples) is where the models' window begins in every clip; only clips longer than it care.
+    `untrained_seeds` says how many draws of each adapter's untrained counterpart there are, seeds 0, 1, ….
     """
 
     models: tuple[ModelInfo, ...]
@@ -33,10 +34,13 @@ class AnalysisRequest:
     frames: Frames = "all"
     seed: int = 0
     window_start: int = 0
+    untrained_seeds: int = 1
 
     def __post_init__(self) -> None:
         if self.reference not in {model.name for model in self.models}:
             raise ValueError(f"reference {self.reference!r} is not among the models")
+        if self.untrained_seeds < 1:
+            raise ValueError(f"untrained_seeds is {self.untrained_seeds}, expected at least 1")
 
 
 @runtime_checkable  # the tests check argument types

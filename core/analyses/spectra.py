@@ -15,19 +15,19 @@ from core.store.model import ModelRecord
 
 
 def needs(request: AnalysisRequest, records: Records | None = None) -> tuple[Task, ...]:
-    """Weights, gradients and forward records of each adapter and of its untrained counterpart."""
+    """Weights, gradients and forward records of each adapter and of its untrained counterparts."""
     return adapter_tasks(request, records, lora=False)
 
 
 def compute(records: Records, request: AnalysisRequest) -> Spectra:
-    """Spectra of every model with LoRA and of its untrained counterpart, from Grams that are summed over clips."""
+    """Spectra of every model with LoRA and of its untrained counterparts, from Grams that are summed over clips."""
     notes = [repeat_note(request), speaker_note([clip.speaker for clip in distinct(request.clips)])]
     found: list[ModelSpectra] = []
     weights: dict[str, ModelRecord] = {}
     ratios: list[Efficiency] = []
     for trained, untrained in adapted(request):
         measured: dict[str, list[Measured]] = {}
-        for model in (trained, untrained) if untrained else (trained,):
+        for model in (trained, *untrained):
             record = records.weights(model)
             if record is None:
                 notes.append(Note(model.name, "Its weights have no record, so nothing can be said of its adapter."))
@@ -38,10 +38,11 @@ def compute(records: Records, request: AnalysisRequest) -> Spectra:
             both = measured[model.name] = forward + backward
             notes += [missing_note(request, model, used), *gradient_notes]
             notes += [_no_update_note(model, record), *(_undefined_note(model, one) for one in both)]
-            name = trained.name if model is untrained else None
+            name = None if model is trained else trained.name
             found.append(ModelSpectra(model, name, weight_spectra(model, record), tuple(m.spectrum() for m in both)))
-        if untrained and len(measured) == 2:
-            ratios += _efficiency(trained, untrained, measured[trained.name], measured[untrained.name])
+        for first in untrained[:1]:
+            if {trained.name, first.name} <= measured.keys():
+                ratios += _efficiency(trained, first, measured[trained.name], measured[first.name])
     pairs = tuple(subspaces([model for model in request.models if model.name in weights], weights))
     kept = dict.fromkeys(note for note in notes if note is not None)
     return Spectra(request.variant, tuple(found), tuple(ratios), pairs, tuple(kept))

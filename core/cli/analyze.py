@@ -64,6 +64,7 @@ def analyze(arguments: argparse.Namespace) -> int:
             frames=arguments.frames or DEFAULT_FRAMES[arguments.variant],
             seed=arguments.seed,
             window_start=round(arguments.window * SAMPLE_RATE),
+            untrained_seeds=arguments.untrained_seeds,
         )
         make_directory(arguments.out)
         uploads = Uploads(settings.uploads_in_memory, settings.cache_dir / "uploads")
@@ -121,6 +122,7 @@ def describe_run(
         "variant": request.variant,
         "frames": request.frames,
         "seed": request.seed,
+        "untrained_seeds": request.untrained_seeds,
         "window_start_s": request.window_start / SAMPLE_RATE,
         "device": status.device,
         "dtype": status.precision.dtype,

@@ -46,6 +46,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     analyze.add_argument("--variant", choices=VARIANTS, default="published")
     analyze.add_argument("--frames", choices=("all", "audio"), help="default: audio for corrected, else all")
     analyze.add_argument(
+        "--untrained-seeds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="draws of each untrained counterpart (default: 1)",
+    )
+    analyze.add_argument(
         "--window", type=float, default=0.0, metavar="SECONDS", help="where the window begins in clips longer than it"
     )
     analyze.add_argument(

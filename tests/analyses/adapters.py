@@ -135,7 +135,8 @@ def make_adapters(request: AnalysisRequest, seed: int = 0, *, untrained: bool = 
     models = list(request.models)
     if untrained:
         keep = request.variant == "corrected"
-        models += [untrained_of(m, keep_head=keep) for m in request.models if m.role is Role.LORA]
+        trained, seeds = [m for m in request.models if m.role is Role.LORA], range(request.untrained_seeds)
+        models += [untrained_of(model, keep_head=keep, seed=seed) for model in trained for seed in seeds]
     for model in models:
         if model.lora:
             shelf.a[model.name] = {m.name: rng.normal(size=(m.rank, m.inputs)) for m in model.lora}

@@ -108,6 +108,35 @@ def test_efficiency_is_untrained_over_trained(models):
     assert value(rows, model="lora", versus="lora (untrained)", statistic="efficiency", component="A") == random > 2
 
 
+@pytest.mark.parametrize("variant", ["published", "released", "corrected"])
+def test_every_seed_of_the_untrained_counterpart_is_a_model_of_its_own(models, variant):
+    """With passes and rows of its own; efficiency stays that of the first."""
+    request = AnalysisRequest(models, CLIPS, "frozen", variant=variant, untrained_seeds=3)
+    shelf = make_adapters(request)
+    single = list(spectra.compute(shelf, replace(request, untrained_seeds=1)).rows())
+    rows = list(spectra.compute(shelf, request).rows())
+    others = ["lora (untrained, seed 1)", "lora (untrained, seed 2)"]
+    assert [row for row in rows if row.model not in others] == single
+    first = [row.statistic for row in pick(rows, model="lora (untrained)")]
+    for name in others:
+        assert [row.statistic for row in pick(rows, model=name)] == first
+        for component, gradient in (("A", False), ("B", True)):
+            expected = textbook(stacked(shelf, name, "1.fc1", component, gradient, "all"))["effective_rank"]
+            statistic = "grad_effective_rank" if gradient else "effective_rank"
+            found = value(rows, model=name, module="1.fc1", component=component, statistic=statistic)
+            assert found == pytest.approx(expected, rel=1e-3)
+    assert {row.versus for row in rows} == {None, "lora (untrained)"}
+    keep_head = variant == "corrected"
+    counterparts = {untrained_of(models[1], keep_head=keep_head, seed=seed) for seed in range(3)}
+    assert {task.model for task in spectra.needs(request)} == {models[1], *counterparts}
+    assert {task.model for task in spectra.needs(request) if isinstance(task, SetPass)} == {models[1], *counterparts}
+
+
+def test_there_is_no_fewer_than_one_counterpart(models):
+    with pytest.raises(ValueError, match="at least 1"):
+        AnalysisRequest(models, CLIPS, "frozen", untrained_seeds=0)
+
+
 def test_the_order_of_clips_does_not_matter(models):
     request = AnalysisRequest(models, CLIPS, "frozen")
     shelf = make_adapters(request)

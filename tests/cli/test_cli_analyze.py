@@ -93,10 +93,17 @@ def test_contribution_rows(first_run: Run) -> None:
                     assert [row["layer"] for row in found] == [str(layer) for layer in range(LAYERS)]
                     assert all(row["n"] == str(CLIPS) and row["clip_id"] == "" for row in found)
                     assert all(float(row["ci_low"]) <= float(row["ci_high"]) for row in found)
+                    padding = pick(table, **wanted | {"statistic": f"padding_{statistic}"})
+                    assert [row["layer"] for row in padding] == ["0", "1", "2"] * (versus == "")
+            strongest = pick(table, model=model, versus=versus, component="landmark", statistic="strongest")
+            assert len(strongest) == (versus != model)
 
 
 def test_differences_are_model_minus_reference(first_run: Run) -> None:
-    for analysis, statistics in (("contributions", ("relative", "cosine")), ("lens", ("kl", "overlap"))):
+    for analysis, statistics in (
+        ("contributions", ("relative", "cosine")),
+        ("lens", ("kl", "overlap", "accuracy", "label_prob")),
+    ):
         table = first_run.rows(analysis)
         differences = [row for row in table if row["versus"] and row["statistic"] in statistics]
         assert differences
@@ -111,8 +118,11 @@ def test_lens_rows(first_run: Run) -> None:
     table = first_run.rows("lens")
     points = [str(point) for point in range(LAYERS + 1)]
     for model in MODELS:
-        for statistic in ("kl", "overlap", "accuracy", "uar"):
-            found = pick(table, model=model, statistic=statistic, component="", versus="")
+        for statistic, component in [
+            *((name, "") for name in ("kl", "overlap", "accuracy", "uar", "label_prob")),
+            *(("mean_prob", label) for label in LABELS),
+        ]:
+            found = pick(table, model=model, statistic=statistic, component=component, versus="")
             assert [row["layer"] for row in found] == points
             assert all(row["clip_id"] == "" for row in found)
         for clip in first_run.json["clips"]:
@@ -230,6 +240,20 @@ def test_the_reference_can_be_chosen(analyze: Quick, tmp_path: Path) -> None:
     assert analyze("contributions", "--reference", "LoRA", models="Frozen,Wide,LoRA").code == 0
     table = rows(tmp_path / "out" / "contributions.csv")
     assert {(r["model"], r["versus"]) for r in table if r["versus"]} == {("Frozen", "LoRA"), ("Wide", "LoRA")}
+
+
+def test_untrained_counterparts_can_have_several_seeds(analyze: Quick, tmp_path: Path) -> None:
+    """Each with passes of its own; what one seed needed comes from the cache."""
+    assert analyze("spectra,cka", models="LoRA").code == 0
+    assert run_json(tmp_path / "out")["untrained_seeds"] == 1
+    assert analyze("spectra,cka", "--untrained-seeds", 2, models="LoRA").code == 0
+    run = run_json(tmp_path / "out")
+    assert run["untrained_seeds"] == 2 and run["cache"]["hits"] == 2 * run["cache"]["misses"] > 0
+    names = {"LoRA", "LoRA (untrained)", "LoRA (untrained, seed 1)"}
+    for analysis in ("spectra", "cka"):
+        assert {row["model"] for row in rows(tmp_path / "out" / f"{analysis}.csv")} == names
+    table = pick(rows(tmp_path / "out" / "spectra.csv"), component="A", module="", statistic="effective_rank")
+    assert len({row["value"] for row in table}) == 3
 
 
 def test_a_balanced_sample_is_the_seeds(analyze: Quick, tmp_path: Path) -> None:
@@ -419,6 +443,7 @@ WRONG = {
     "balanced": ([], {"--balanced": "0"}, "'0' is no whole number, 1 or more"),
     "limit": ([], {"--limit": "some"}, "'some' is no whole number, 1 or more"),
     "seed": ([], {"--seed": "-3"}, "'-3' is no whole number, 0 or more"),
+    "untrained seeds": ([], {"--untrained-seeds": "0"}, "'0' is no whole number, 1 or more"),
     "registry": ([], {"--registry": "/gone.toml"}, "There is no registry file /gone.toml"),
     "cache": ([], {"--cache": "/dev/null/cache"}, "The cache directory /dev/null/cache can't be written"),
     "out": ([], {"--out": "/dev/null/out"}, "/dev/null/out can't be written"),
