@@ -1,15 +1,16 @@
 """What each layer writes into the residual stream, over depth (Ma, Sang, Li, section 3.2, Fig. 1)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from core.analyses.tidy import Curve
 from core.figures.curves import Line, Panel, curves
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.groups import grouped
-from core.figures.say import across, signed, spans
+from core.figures.say import across, listed, signed, spans
 from core.figures.theme import component_style
 from core.figures.view import View
 
@@ -154,35 +155,71 @@ def padding(view: View, statistic: Statistic) -> Drawing:
 
 
 def answer(view: View) -> str:
-    """Where each model writes differently from the reference, most of all and at all; empty before it is known."""
+    """Where models write differently from the reference, most of all and at all; empty before it is known."""
+    found = [one for model in view.others if (one := _largest(view, model.name))]
+    if not found:
+        return ""
+    places: dict[tuple[str, int, bool], list[_Largest]] = {}
+    for one in found:
+        places.setdefault((one.component, one.layer, one.value > 0), []).append(one)
     sentences = []
-    for model in view.others:
-        found = [(name, _difference(view, model.name, name)) for name in ("attention", "mlp")]
-        known = [(name, curve) for name, curve in found if len(curve) and np.isfinite(curve.value).all()]
-        if known:
-            sentences.append(_sentence(view, model.name, known))
-    return "  \n".join(sentences)
+    for (component, layer, more), of in places.items():
+        sizes = listed([f"**{one.model}** {one.size}" for one in of])
+        verb = "writes more" if more else "writes less"
+        sentences.append(
+            f"{NAMES[component].capitalize()} at layer {layer} {verb} than {view.reference.name}'s: {sizes}"
+        )
+    text = "; ".join(sentences)
+    unsure = [one.model for one in found if one.low <= 0 <= one.high]
+    text = f"{text} (largest differences of relative contribution{across(found[0].n, view.speakers())})."
+    if any(np.isnan(one.low) for one in found):
+        return f"{text} There are no intervals."
+    if unsure:
+        text += f" For {listed(unsure)} even that one's interval holds zero."
+    return f"{text}  \n{_alike(found)}"
 
 
-def _difference(view: View, model: str, component: str) -> Curve:
-    rows = view.table("contributions")
-    return rows.curve(model=model, versus=view.reference.name, component=component, statistic="relative")
+@dataclass(frozen=True)
+class _Largest:
+    """A model's largest difference, and the layers where neither attention nor MLP differs."""
+
+    model: str
+    component: str
+    layer: int
+    value: float
+    low: float
+    high: float
+    n: int
+    alike: tuple[int, ...]
+
+    @property
+    def size(self) -> str:
+        return signed(self.value) + (f" [{signed(self.low)}, {signed(self.high)}]" if np.isfinite(self.low) else "")
 
 
-def _sentence(view: View, model: str, found: list[tuple[str, Curve]]) -> str:
-    name, curve = max(found, key=lambda pair: float(np.abs(pair[1].value).max()))
+def _largest(view: View, model: str) -> _Largest | None:
+    rows = view.table("contributions").pick(model=model, versus=view.reference.name, statistic="relative")
+    curves_ = {name: rows.curve(component=name) for name in ("attention", "mlp")}
+    known = {name: curve for name, curve in curves_.items() if len(curve) and np.isfinite(curve.value).all()}
+    if not known:
+        return None
+    name, curve = max(known.items(), key=lambda pair: float(np.abs(pair[1].value).max()))
     layer = int(np.abs(curve.value).argmax())
-    value, low, high = (float(array[layer]) for array in (curve.value, curve.low, curve.high))
-    more = "more" if value > 0 else "less"
-    head = f"**{model}**'s {NAMES[name]} at layer {curve.at[layer]} writes {more} than {view.reference.name}'s"
-    size = f"{signed(value)} relative contribution" + (f" [{signed(low)}, {signed(high)}]" if np.isfinite(low) else "")
-    sentence = f"{head}: {size}{across(curve.n, view.speakers())}."
-    if not np.isfinite(low):
-        return f"{sentence} There is no interval."
-    if low <= 0 <= high:
-        return f"{sentence} That is its largest difference, and the interval holds zero."
-    differs = np.any([(one.low > 0) | (one.high < 0) for _, one in found], axis=0)
-    alike = curve.at[~differs]
-    if not alike.size:
-        return f"{sentence} Every layer differs in attention or MLP."
-    return f"{sentence} No difference is seen in {spans('layer', alike.tolist())}."
+    differs = np.any([(one.low > 0) | (one.high < 0) for one in known.values()], axis=0)
+    numbers = (float(array[layer]) for array in (curve.value, curve.low, curve.high))
+    return _Largest(model, name, int(curve.at[layer]), *numbers, curve.n, tuple(curve.at[~differs].tolist()))
+
+
+def _alike(found: Sequence[_Largest]) -> str:
+    """The layers that do not differ, models with the same ones together."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for one in found:
+        groups.setdefault(one.alike, []).append(one.model)
+    sentences = []
+    for layers, models in groups.items():
+        who = "" if len(groups) == 1 else f" for {listed(models)}"
+        if layers:
+            sentences.append(f"No difference is seen in {spans('layer', layers)}{who}")
+        else:
+            sentences.append(f"Every layer differs in attention or MLP{who}")
+    return f"{'; '.join(sentences)}."

@@ -17,7 +17,7 @@ _BALANCED_HELP = "Clips of each class, drawn at random by the seed; 25 as in the
 _LIMIT_HELP = "The first so many clips, as these have no labels to balance; 0 takes all."
 _SEED_HELP = "Of the balanced sample, and of bootstrap and permutations."
 _BY_HELP = """Every curve once for each group of clips. Groups are sets of their own: spectra and CKA are
-computed anew for each. Right or wrong is what the named model answers in the end."""
+computed anew for each. `correct:` splits by whether the named model's own answer is right."""
 
 
 def choose(chosen: Clips, kept: Sequence[Listed], models: Sequence[ModelInfo]) -> Clips:
@@ -48,10 +48,8 @@ def _by(kept: Sequence[Listed], models: Sequence[ModelInfo]) -> str | None:
         index=None,
         key=Key.BY,
         bind="query-params",
-        placeholder="Split by",
-        label_visibility="collapsed",
+        placeholder="No split",
         help=_BY_HELP,
-        format_func=lambda by: f"right or wrong: {by.removeprefix(CORRECT)}" if by.startswith(CORRECT) else f"by {by}",
     )
 
 

@@ -108,7 +108,8 @@ def _choose_slice(source: str) -> tuple[dict[str, str], Sequence[Listed]]:
                 where[key.value] = value
                 kept = choose(listing.clips, Slice(where))
         total = f"{grouped(len(listing.clips))} clips"
-        cells[len(known)].caption(f"{grouped(len(kept))} of {total}" if where else total)
+        tests = f", {where[Key.FOLD]} tests {kept[0].speaker}" if Key.FOLD in where else ""
+        cells[len(known)].caption(f"{grouped(len(kept))} of {total}{tests}" if where else total)
     return where, kept
 
 
@@ -124,7 +125,6 @@ def _choose_value(
     if asked and asked not in options:
         st.caption(f"No clip here has {key} {asked}: that filter is off.")
         st.session_state[key] = None
-    tested = {fold: speaker for speaker, fold in folds.items()}
     return cell.selectbox(
         f"Only this {key}",
         options,
@@ -134,7 +134,6 @@ def _choose_value(
         placeholder=key.capitalize(),
         filter_mode="contains",
         label_visibility="collapsed",
-        format_func=lambda value: f"{value} ({tested[value]})" if key is Key.FOLD else value,
     )
 
 
