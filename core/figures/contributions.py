@@ -65,7 +65,7 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
             Panel(f"{NAMES[name]} − {view.reference.name}", "difference", "difference", zero=True)
             for name in COMPONENTS
         ]
-        figure = curves(lines, panels, depth, columns=3, stacked=view.narrow, height=190)
+        figure = curves(lines, panels, depth, columns=3, stacked=view.narrow, height=165)
     how = (
         "How large what a layer adds is, compared with what it reads (1 would double it)"
         if statistic == "relative"
@@ -206,8 +206,8 @@ def _largest(view: View, model: str) -> _Largest | None:
     name, curve = max(known.items(), key=lambda pair: float(np.abs(pair[1].value).max()))
     layer = int(np.abs(curve.value).argmax())
     differs = np.any([(one.low > 0) | (one.high < 0) for one in known.values()], axis=0)
-    numbers = (float(array[layer]) for array in (curve.value, curve.low, curve.high))
-    return _Largest(model, name, int(curve.at[layer]), *numbers, curve.n, tuple(curve.at[~differs].tolist()))
+    value, low, high = (float(array[layer]) for array in (curve.value, curve.low, curve.high))
+    return _Largest(model, name, int(curve.at[layer]), value, low, high, curve.n, tuple(curve.at[~differs].tolist()))
 
 
 def _alike(found: Sequence[_Largest]) -> str:

@@ -1,30 +1,27 @@
 """The Clip page's charts: one clip under the chosen models, as far as its records are there."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from core import paths
 from core.analyses.catalogue import ANALYSES
 from core.analyses.request import AnalysisRequest, Variant
 from core.analyses.stored import StoredRecords
 from core.analyses.table import csv_text
-from core.audio.waveform import SAMPLE_RATE
 from core.figures import clip as figures
 from core.figures.theme import class_order
-from core.settings import settings
 from core.ui import context, links, viewport
 from core.ui.charts import Chart, Reproduce, show
 from core.ui.clip_views import Read, track_of
 from core.ui.clips import Chosen
 from core.ui.keys import Key
+from core.ui.reproduce import reproduce
 from core.ui.selection import Selection
 
-ARGMAX = "argmax"
-_SHOWN = (*links.CARRIED, Key.START, Key.READING, Key.PADDING)
+_BEST = "most probable class"
+_SHOWN = (Key.START, Key.READING, Key.PADDING)
 _PHONE_PANEL = 220
 _PENDING = "Nothing to show yet: the models are still computing."
 _NOTES: dict[Variant, str] = {
@@ -84,10 +81,9 @@ class ClipCharts:
         names = class_order([name for one in self.reads for name in one.model.labels])
         reading = left.segmented_control(
             "Show at each depth and time",
-            [ARGMAX, *names],
-            default=ARGMAX,
+            [_BEST, *names],
+            default=_BEST,
             required=True,
-            format_func=lambda name: "most probable class" if name == ARGMAX else name,
             key=Key.READING,
             bind="query-params",
             help="Per-frame lens: the classifier applied to one frame at a time at one depth, never averaged first.",
@@ -99,8 +95,9 @@ class ClipCharts:
             help="The models always see a whole window; behind the clip's end it is padded with silence.",
         )
         track = track_of(self.reads)
-        figure = figures.audio_view(track, self.views, show=reading, whole_window=padding)
-        alt = figures.audio_view_alt(track, self.ready, show=reading) if self.ready else _PENDING
+        shown = "argmax" if reading == _BEST else reading
+        figure = figures.audio_view(track, self.views, show=shown, whole_window=padding)
+        alt = figures.audio_view_alt(track, self.ready, show=shown) if self.ready else _PENDING
         self._show(Key.CLIP_FRAMES, "audio_view", "lens", figure, alt=alt)
 
     def _show(self, key: Key, name: str, analysis: str, figure: Any, alt: str = "") -> None:
@@ -144,27 +141,4 @@ class ClipCharts:
         return csv_text(ANALYSES[analysis].compute(records, request).rows())
 
     def _reproduce(self, analysis: str) -> Reproduce:
-        view = links.address(links.CLIP, _SHOWN)
-        clip, chosen = self.chosen.clip, self.selection
-        source, where = chosen.clips.source, f"name={clip.name}"
-        if clip.path is None:
-            if not context.uploads().is_kept(clip.clip_id):
-                return Reproduce(view, "", "The command line reads files: press “Keep this clip” first.")
-            source, where = str(settings().cache_dir / "uploads" / f"{clip.clip_id}.wav"), ""
-        elif "," in clip.name:  # which separates the parts of --where
-            source, where = str(clip.path), ""
-        if chosen.reference is None:
-            return Reproduce(view, "", "Choose a model first.")
-        registry = settings().registry
-        options: dict[str, str | Sequence[str] | None] = {
-            "models": ",".join(model.name for model in chosen.models),
-            "reference": chosen.reference.name,
-            "clips": source,
-            "where": where or None,
-            "variant": chosen.variant,
-            "frames": chosen.frames,
-            "window": f"{self._start / SAMPLE_RATE:g}" if self._start else None,
-            "registry": str(registry) if registry != paths.DEFAULT_REGISTRY else None,
-            "out": "out",
-        }
-        return Reproduce(view, links.command(analysis, options))
+        return reproduce(links.CLIP, _SHOWN, analysis, self.selection, (self.chosen.clip,), self._start)

@@ -15,7 +15,7 @@ from core.figures.drawing import Drawing
 from core.figures.view import View
 from core.models.describe import Models
 from core.studies.study import Question, State, Study
-from core.ui import context, links, status, viewport
+from core.ui import context, cursor, links, status, viewport
 from core.ui.charts import Chart, show
 from core.ui.clip_states import nothing_chosen, weighted_note
 from core.ui.clips import resolve
@@ -64,7 +64,8 @@ class Corpus:
         )
 
     def notes(self) -> None:
-        """At the foot of the page: what is undefined or left out, and why."""
+        """At the foot of the page: what is undefined or left out, and why. Links the charts above it."""
+        cursor.link()
         found: dict[str, None] = {}
         for group, tables in self.view.tables.items():
             for table in tables.values():

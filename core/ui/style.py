@@ -34,7 +34,9 @@ CSS = """<style>
 .st-key-start [data-testid="stSliderTickBar"] { display: none; }
 /* room for the answer, so that the chart stays where it is when it comes */
 .st-key-answer { min-height: 4.75rem; }
-.st-key-viewport { position: absolute; }
+.st-key-viewport, .st-key-cursor { position: absolute; }
+/* how far a study is, in a line that is always there */
+.st-key-progress { min-height: 2.5rem; }
 [data-testid="stMainBlockContainer"] { max-width: 1500px; padding-top: 3.25rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
