@@ -25,12 +25,14 @@ def grouped(
     y: str,
     *,
     difference: bool = False,
+    diverging: bool = False,
     limits: tuple[float, float] | None = None,
     **pick: Wanted,
 ) -> tuple[go.Figure, dict[str, Table]]:
     """The figure of one curve per group and model, and its rows by group.
 
     `pick` chooses the curve's rows beyond model and `versus`; `difference` takes those held against the reference.
+    `diverging` values, as differences are, have a meaning on either side of zero.
     """
     models = view.others if difference else view.models
     versus = view.reference.name if difference else None
@@ -39,7 +41,7 @@ def grouped(
         for group in view.groups
     }
     draw = _lines if len(numbers) <= MAX_LINES else _heatmaps
-    return draw(view, numbers, models, depth, kind, y, difference, limits), numbers
+    return draw(view, numbers, models, depth, kind, y, difference or diverging, limits), numbers
 
 
 def _lines(
@@ -49,7 +51,7 @@ def _lines(
     depth: DepthAxis,
     kind: Unit,
     y: str,
-    difference: bool,
+    diverging: bool,
     limits: tuple[float, float] | None,
 ) -> go.Figure:
     styles = group_styles(str(view.by), tuple(numbers))
@@ -60,7 +62,7 @@ def _lines(
         for i, model in enumerate(models)
         for group, rows in numbers.items()
     ]
-    panels = [Panel(ellipsis(model.name, 24), y, "all", zero=difference, range=limits) for model in models]
+    panels = [Panel(ellipsis(model.name, 24), y, "all", zero=diverging, range=limits) for model in models]
     return curves(lines, panels, depth, columns=min(4, len(models)), stacked=view.narrow, height=300)
 
 
@@ -71,7 +73,7 @@ def _heatmaps(
     depth: DepthAxis,
     kind: Unit,
     y: str,
-    difference: bool,
+    diverging: bool,
     limits: tuple[float, float] | None,
 ) -> go.Figure:
     names = list(numbers)
@@ -81,7 +83,7 @@ def _heatmaps(
     values = np.concatenate([curve.value for of in found for curve in of] or [np.empty(0)])
     values = values[np.isfinite(values)]
     low, high = limits or ((float(values.min()), float(values.max())) if values.size else (0.0, 1.0))
-    if difference:
+    if diverging:
         high = max(abs(low), abs(high)) or 1.0
         low = -high
     for i, (model, rows) in enumerate(zip(models, found, strict=True)):
@@ -115,7 +117,7 @@ def _heatmaps(
         coloraxis={
             "cmin": low,
             "cmax": high,
-            "colorscale": "RdBu_r" if difference else "Cividis",
+            "colorscale": "RdBu_r" if diverging else "Cividis",
             "colorbar": color_bar(y, below=AXIS / grid.plot_height, ticks=ticks) | {"tickformat": ".2g"},
         },
         meta={"depth": True},

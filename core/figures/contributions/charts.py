@@ -1,22 +1,17 @@
 """What each layer writes into the residual stream, over depth (Ma, Sang, Li, section 3.2, Fig. 1)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from core.figures.contributions.answer import NAMES, answer
 from core.figures.curves import Line, Panel, curves
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.groups import grouped
-from core.figures.say import across, listed, signed, spans
 from core.figures.theme import component_style
 from core.figures.view import View
 
 Statistic = Literal["relative", "cosine"]
 COMPONENTS = ("attention", "mlp", "sum")
-NAMES = {"attention": "attention", "mlp": "MLP", "sum": "attention + MLP"}
 
 UNIT = {"relative": "relative contribution", "cosine": "cosine"}
 _FORMULA = {
@@ -123,6 +118,7 @@ def padding(view: View, statistic: Statistic) -> Drawing:
             depth,
             "layer",
             "all − audio",
+            diverging=True,
             statistic=f"padding_{statistic}",
             component="sum",
         )
@@ -152,74 +148,3 @@ def padding(view: View, statistic: Statistic) -> Drawing:
         r"\frac{1}{n}\sum_{\text{clips}} \big( \bar{r}_{\text{all}} - \bar{r}_{\text{audio}} \big)",
         _NOTE,
     )
-
-
-def answer(view: View) -> str:
-    """Where models write differently from the reference, most of all and at all; empty before it is known."""
-    found = [one for model in view.others if (one := _largest(view, model.name))]
-    if not found:
-        return ""
-    places: dict[tuple[str, int, bool], list[_Largest]] = {}
-    for one in found:
-        places.setdefault((one.component, one.layer, one.value > 0), []).append(one)
-    sentences = []
-    for (component, layer, more), of in places.items():
-        sizes = listed([f"**{one.model}** {one.size}" for one in of])
-        verb = "writes more" if more else "writes less"
-        sentences.append(
-            f"{NAMES[component].capitalize()} at layer {layer} {verb} than {view.reference.name}'s: {sizes}"
-        )
-    text = "; ".join(sentences)
-    unsure = [one.model for one in found if one.low <= 0 <= one.high]
-    text = f"{text} (largest differences of relative contribution{across(found[0].n, view.speakers())})."
-    if any(np.isnan(one.low) for one in found):
-        return f"{text} There are no intervals."
-    if unsure:
-        text += f" For {listed(unsure)} even that one's interval holds zero."
-    return f"{text}  \n{_alike(found)}"
-
-
-@dataclass(frozen=True)
-class _Largest:
-    """A model's largest difference, and the layers where neither attention nor MLP differs."""
-
-    model: str
-    component: str
-    layer: int
-    value: float
-    low: float
-    high: float
-    n: int
-    alike: tuple[int, ...]
-
-    @property
-    def size(self) -> str:
-        return signed(self.value) + (f" [{signed(self.low)}, {signed(self.high)}]" if np.isfinite(self.low) else "")
-
-
-def _largest(view: View, model: str) -> _Largest | None:
-    rows = view.table("contributions").pick(model=model, versus=view.reference.name, statistic="relative")
-    curves_ = {name: rows.curve(component=name) for name in ("attention", "mlp")}
-    known = {name: curve for name, curve in curves_.items() if len(curve) and np.isfinite(curve.value).all()}
-    if not known:
-        return None
-    name, curve = max(known.items(), key=lambda pair: float(np.abs(pair[1].value).max()))
-    layer = int(np.abs(curve.value).argmax())
-    differs = np.any([(one.low > 0) | (one.high < 0) for one in known.values()], axis=0)
-    value, low, high = (float(array[layer]) for array in (curve.value, curve.low, curve.high))
-    return _Largest(model, name, int(curve.at[layer]), value, low, high, curve.n, tuple(curve.at[~differs].tolist()))
-
-
-def _alike(found: Sequence[_Largest]) -> str:
-    """The layers that do not differ, models with the same ones together."""
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for one in found:
-        groups.setdefault(one.alike, []).append(one.model)
-    sentences = []
-    for layers, models in groups.items():
-        who = "" if len(groups) == 1 else f" for {listed(models)}"
-        if layers:
-            sentences.append(f"No difference is seen in {spans('layer', layers)}{who}")
-        else:
-            sentences.append(f"Every layer differs in attention or MLP{who}")
-    return f"{'; '.join(sentences)}."
