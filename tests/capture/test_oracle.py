@@ -2,17 +2,21 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from core.analyses.request import AnalysisRequest, Row
+from core.analyses.request import AnalysisRequest
 from core.engine.interface import Pass
 from core.engine.local import LocalEngine
 from core.store.forward import ForwardRecord, unpack_gram
 from core.store.store import Store
 from core.studies.answers import answer
+from core.studies.compute import results
+from core.studies.slices import WHOLE
+from tests.analyses import textbook
 from tests.capture.conftest import Zoo
 from tests.capture.oracle import Oracle, close, near
 
@@ -83,50 +87,92 @@ VARIANTS = list(itertools.product(("published", "released", "corrected"), ("all"
 @pytest.mark.parametrize("batch_size", [1, 5])
 @pytest.mark.parametrize(("variant", "frames"), VARIANTS)
 def test_rows(zoo: Zoo, make_engine: Make, oracles: dict, variant: str, frames: str, batch_size: int) -> None:
+    """Every row there is, and no other: which numbers there are is as fixed as what they are."""
     engine, store = make_engine(batch_size=batch_size)
     request = AnalysisRequest(zoo.models.models, zoo.clips, "frozen", variant, frames)
-    answers = answer(["predict", "contributions", "lens"], request, engine, store)
+    names = ["predict", "contributions", "lens"]
+    answers = answer(names, request, engine, store, lambda *what: results(*what, store, engine.precision))
     assert not answers.failures
-    rows = {name: list(result.rows()) for name, result in answers.results.items()}
-    for name in NAMES:
-        mine = [oracles[name, clip.clip_id] for clip in zoo.clips]
-        reference = [oracles["frozen", clip.clip_id] for clip in zoo.clips]
-        _check_predict(rows["predict"], zoo, name, mine)
-        _check_contributions(rows["contributions"], name, mine, reference, frames)
-        _check_lens(rows["lens"], zoo, name, mine, variant, frames)
+    by_model = {name: [oracles[name, clip.clip_id] for clip in zoo.clips] for name in NAMES}
+    lenses = {name: make_lens(zoo, name, by_model[name], variant, frames) for name in NAMES}
+    wanted: dict[str, Expected] = {name: {} for name in names}
+    for name, mine in by_model.items():
+        wanted["predict"] |= expect_predictions(zoo, name, mine)
+        wanted["contributions"] |= expect_contributions(name, mine, by_model["frozen"], frames)
+        wanted["lens"] |= expect_lens(zoo, name, lenses[name], lenses["frozen"])
+    for analysis, result in answers.results[WHOLE].items():
+        rows = {(r.model, r.versus, r.layer, r.component, r.statistic, r.clip_id): r for r in result.rows()}
+        assert rows.keys() == wanted[analysis].keys()
+        for place, value in wanted[analysis].items():
+            got = rows[place].value
+            tolerance = 2e-3 if "cka" in place[4] else 1e-4
+            assert (got is None) == (value is None) and (value is None or close(got, value, tolerance)), (place, value)
 
 
-def _values(rows: list[Row], **columns: object) -> list[Row]:
-    return [row for row in rows if all(getattr(row, key) == value for key, value in columns.items())]
+Place = tuple[str, str | None, int | None, str | None, str, str | None]  # model, versus, layer, component, …
+Expected = dict[Place, float | None]
 
 
-def _check_predict(rows: list[Row], zoo: Zoo, name: str, mine: list[Oracle]) -> None:
+def expect_predictions(zoo: Zoo, name: str, mine: list[Oracle]) -> Expected:
     labels = zoo.models.named(name).labels
-    for clip, oracle in zip(zoo.clips, mine, strict=True):
-        for label, wanted in zip(labels, softmax(oracle.logits), strict=True):
-            (row,) = _values(rows, model=name, clip_id=clip.clip_id, component=label, statistic="prob")
-            assert close(row.value, wanted)
+    return {
+        (name, None, None, label, "prob", clip.clip_id): value
+        for clip, oracle in zip(zoo.clips, mine, strict=True)
+        for label, value in zip(labels, softmax(oracle.logits), strict=True)
+    }
 
 
-def _check_contributions(rows: list[Row], name: str, mine: list[Oracle], reference: list[Oracle], frames: str) -> None:
+def expect_contributions(name: str, mine: list[Oracle], reference: list[Oracle], frames: str) -> Expected:
     f = ("all", "audio").index(frames)
-    for statistic, (c, component) in itertools.product(("relative", "cosine"), enumerate(("attention", "mlp", "sum"))):
-        curve = np.mean([getattr(oracle, statistic)[f, c] for oracle in mine], axis=0)
-        other = np.mean([getattr(oracle, statistic)[f, c] for oracle in reference], axis=0)
-        for layer, wanted in enumerate(curve):
-            here = {"model": name, "component": component, "statistic": statistic, "layer": layer}
-            (row,) = _values(rows, versus=None, **here)
-            assert close(row.value, wanted)
-            assert row.n == len(mine)
-            assert row.ci_low < row.ci_high
-            if name != "frozen":
-                (row,) = _values(rows, versus="frozen", **here)
-                assert close(row.value, wanted - other[layer])
+    found: Expected = {}
+    for statistic in ("relative", "cosine", "residual_norm"):
+        own, other = (np.array([getattr(oracle, statistic) for oracle in side]) for side in (mine, reference))
+        for prefix, versus, each in (
+            ("", None, own[:, f]),
+            ("padding_", None, own[:, 0] - own[:, 1]),
+            ("", "frozen", own[:, f] - other[:, f]),
+        ):
+            if versus == name:
+                continue
+            curves = dict(zip(("attention", "mlp", "sum"), each.mean(axis=0), strict=True)) if each.ndim == 3 else {}
+            for component, curve in (curves or {None: each.mean(axis=0)}).items():
+                found |= {(name, versus, i, component, prefix + statistic, None): v for i, v in enumerate(curve)}
+            if statistic == "relative" and not prefix:
+                size = np.abs(curves["sum"])  # where the encoders are one and the same nothing differs
+                layer = float(size.argmax()) if size.max() > 1e-9 else None
+                found[name, versus, None, "landmark", "strongest", None] = layer
+    return found
 
 
-def _check_lens(rows: list[Row], zoo: Zoo, name: str, mine: list[Oracle], variant: str, frames: str) -> None:
+@dataclass
+class LensTruth:
+    """One model's lens in float64; arrays are clips x points unless said."""
+
+    classes: tuple[str, ...]
+    truth: np.ndarray  # clips
+    probabilities: np.ndarray  # clips x points x classes
+    final: np.ndarray  # clips, the class that the model predicts
+    kl: np.ndarray
+    cka: np.ndarray  # points
+
+    @property
+    def said(self) -> np.ndarray:
+        return self.probabilities.argmax(axis=2)
+
+    def curves(self) -> dict[str, np.ndarray]:
+        right = self.said == self.truth[:, None]
+        each = np.arange(len(self.truth))
+        return {
+            "kl": self.kl.mean(axis=0),
+            "overlap": (self.said == self.final[:, None]).mean(axis=0),
+            "accuracy": right.mean(axis=0),
+            "uar": np.mean([right[self.truth == label].mean(axis=0) for label in np.unique(self.truth)], axis=0),
+            "label_prob": self.probabilities[each, :, self.truth].mean(axis=0),
+        }
+
+
+def make_lens(zoo: Zoo, name: str, mine: list[Oracle], variant: str, frames: str) -> LensTruth:
     model = zoo.models.named(name)
-    points = model.shape.layers + 1
     logits = []
     for clip, oracle in zip(zoo.clips, mine, strict=True):
         per_frame = oracle.lens_normed if variant == "corrected" else oracle.lens_raw
@@ -135,25 +181,63 @@ def _check_lens(rows: list[Row], zoo: Zoo, name: str, mine: list[Oracle], varian
     lens = log_softmax(np.array(logits), axis=-1)
     own = log_softmax(np.array([oracle.logits for oracle in mine]), axis=-1)[:, None]
     p, q = (own, lens) if variant == "released" else (lens, own)
-    kl = (np.exp(p) * (p - q)).sum(-1).mean(0)
-    agree = (lens.argmax(-1) == own.argmax(-1)).mean(0)
-    truth = np.array([model.labels.index(clip.label) for clip in zoo.clips])
-    right = lens.argmax(-1) == truth[:, None]
-    recalls = [right[truth == label].mean(0) for label in np.unique(truth)]
-    for point in range(points):
-        here = {"model": name, "versus": None, "layer": point, "clip_id": None}
-        for statistic, wanted in (
-            ("kl", kl[point]),
-            ("overlap", agree[point]),
-            ("accuracy", right.mean(0)[point]),
-            ("uar", np.mean(recalls, axis=0)[point]),
-        ):
-            (row,) = _values(rows, statistic=statistic, component=None, **here)
-            assert close(row.value, wanted), (name, statistic, point)
-        for i, clip in enumerate(zoo.clips):
-            for c, label in enumerate(model.labels):
-                (row,) = _values(rows, model=name, layer=point, clip_id=clip.clip_id, component=label, statistic="prob")
-                assert close(row.value, np.exp(lens[i, point, c]))
+    means = np.array([oracle.mean_raw[("all", "audio").index(frames)] for oracle in mine])
+    return LensTruth(
+        classes=model.labels,
+        truth=np.array([model.labels.index(clip.label) for clip in zoo.clips]),
+        probabilities=np.exp(lens),
+        final=own[:, 0].argmax(axis=-1),
+        kl=(np.exp(p) * (p - q)).sum(-1),
+        cka=np.array([textbook.cka(means[:, i], means[:, -1], "linear", variant) for i in range(means.shape[1])]),
+    )
+
+
+def expect_lens(zoo: Zoo, name: str, mine: LensTruth, reference: LensTruth) -> Expected:
+    found: Expected = {}
+    own, other = mine.curves(), reference.curves()
+    for statistic, curve in own.items():
+        for i, value in enumerate(curve):
+            found[name, None, i, None, statistic, None] = value
+            if name != "frozen":
+                found[name, "frozen", i, None, statistic, None] = value - other[statistic][i]
+    saturation = [settled(said == final) for said, final in zip(mine.said, mine.final, strict=True)]
+    critical = []
+    for c, clip in enumerate(zoo.clips):
+        critical.append(centre(mine.probabilities[c, :, mine.truth[c]], len(mine.classes)))
+        for i, values in enumerate(mine.probabilities[c]):
+            found[name, None, i, None, "kl_clip", clip.clip_id] = mine.kl[c, i]
+            found |= {(name, None, i, mine.classes[k], "prob", clip.clip_id): v for k, v in enumerate(values)}
+        found[name, None, None, "landmark", "saturation", clip.clip_id] = saturation[c]
+        found[name, None, None, "landmark", "critical", clip.clip_id] = critical[c]
+    for i, values in enumerate(mine.probabilities.mean(axis=0)):
+        found[name, None, i, None, "cka_to_last", None] = mine.cka[i]
+        found |= {(name, None, i, mine.classes[k], "mean_prob", None): v for k, v in enumerate(values)}
+    kl, rises = own["kl"], np.diff(mine.cka)
+    landmarks = {
+        "saturation": mean_of_some(saturation),
+        "critical": centre(own["accuracy"], len(mine.classes)),
+        "critical_mean": mean_of_some(critical),
+        "kl_min": kl.argmin(),
+        "kl_rebound": kl[-1] - kl.min(),
+        "commitment": settled(kl < 0.1 * kl.max()),
+        "cka_jump": rises.argmax() + 1 if rises.max() > 0 else None,
+    }
+    return found | {(name, None, None, "landmark", key, None): value for key, value in landmarks.items()}
+
+
+def settled(holds: np.ndarray) -> float | None:
+    """The first point from which it holds to the end."""
+    return next((float(i) for i in range(len(holds)) if holds[i:].all()), None)
+
+
+def centre(scores: np.ndarray, classes: int) -> float | None:
+    kept = [(i, score) for i, score in enumerate(scores) if score >= 1 / classes]
+    return sum(i * score for i, score in kept) / sum(score for _, score in kept) if kept else None
+
+
+def mean_of_some(values: list[float | None]) -> float | None:
+    some = [value for value in values if value is not None]
+    return float(np.mean(some)) if some else None
 
 
 def test_the_last_corrected_point_is_the_model_itself(zoo: Zoo, make_engine: Make) -> None:
