@@ -1,6 +1,8 @@
 """Which of a source's clips: slices, balanced samples, and their ids."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +139,7 @@ def _identity(path: Path, decoder: Decoder, index: Index) -> tuple[str, int]:
     if known is None:
         waveform = decoder.decode_file(path)
         known = f"{waveform.clip_id} {waveform.samples.size}"
-        index.remember(path, "clip", known)
+        with contextlib.suppress(OSError, sqlite3.OperationalError):  # gone meanwhile, or no room: then decode it again
+            index.remember(path, "clip", known)
     clip_id, n_samples = known.split()
     return clip_id, int(n_samples)

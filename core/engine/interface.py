@@ -15,7 +15,8 @@ from core.store.key import Key, Kind, Precision, clip_key
 
 
 class Priority(IntEnum):
-    """What a person waits for goes before corpus jobs, which yield after every batch."""
+    """What a person waits for goes before corpus jobs, which yield after every batch. Among equals, what somebody looks
+    at goes before what was left, then the oldest."""
 
     PERSON = 0
     CORPUS = 1
@@ -141,6 +142,7 @@ class ModelPass:
 
 Task = Pass | GradientPass | SetPass | ModelPass
 SPILL_BYTES = 2  # of a gradient's entry on disk
+WATCHED_S = 5.0  # after somebody looked at a job; pages look twice a second
 
 
 def clips_of(task: Task) -> tuple[Clip, ...]:
@@ -194,25 +196,49 @@ class Job:
     failed: int = 0
     failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    looked: float = field(default_factory=time.monotonic)
+    paced: tuple[float, int] | None = None  # since when its pace is measured, and how much was worked before
     seconds: float | None = None
     finished: threading.Event = field(default_factory=threading.Event)
 
     @property
     def done(self) -> int:
         """Passes that are over: found, computed or failed."""
-        return self.hits + self.computed + self.failed
+        return self.hits + self._worked
+
+    @property
+    def _worked(self) -> int:
+        return self.computed + self.failed
 
     @property
     def active(self) -> bool:
         return not self.finished.is_set()
 
     @property
+    def watched(self) -> bool:
+        """Whether somebody waits for it right now."""
+        return time.monotonic() - self.looked < WATCHED_S
+
+    def look(self) -> None:
+        """Say that somebody waits for it right now: among equals it goes first."""
+        self.looked = time.monotonic()
+
+    @property
     def seconds_left(self) -> float | None:
-        """Estimate from this job's own pace; None before its first computed pass."""
-        worked = self.computed + self.failed
-        if not worked or not self.active:
+        """Estimate from this job's own pace after its first batch, for which the worker may have to start and to load a
+        model; None before there is one.
+        """
+        if self.paced is None or not self.active:
             return None
-        return (time.monotonic() - self.started) / worked * (self.total - self.done)
+        since, before = self.paced
+        worked = self._worked - before
+        return (time.monotonic() - since) / worked * (self.total - self.done) if worked else None
+
+    def begin(self) -> None:
+        """Note that a batch of it begins; for the engine."""
+        self.state = JobState.RUNNING
+        if self.paced is None and self._worked:
+            self.paced = time.monotonic(), self._worked
 
     def end(self) -> None:
         """Note the time it took and wake whoever waits; for the engine."""

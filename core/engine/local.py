@@ -80,6 +80,9 @@ class LocalEngine:
                 missing.append((keys, task))
         with self._changed:
             self._jobs.appendleft(job)
+            if self._closing:  # nobody would ever do them
+                self._end(job, JobState.CANCELLED)
+                return job
             for keys, task in missing:
                 self._queue.add(keys, task, job, priority)
             self._settle(job)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.engine.interface import Failure, Job, JobState, ModelPass, Pass, Priority, SetPass, Task, clips_of, size_of
+from core.engine.interface import Failure, Job, ModelPass, Pass, Priority, SetPass, Task, clips_of, size_of
 from core.store.key import Key
 
 MAX_DEATHS = 3  # of the worker on one pass, before the pass is given up
@@ -24,6 +24,11 @@ class Waiting:
     deaths: int = 0
     todo: tuple[int, ...] | None = None
     counted: int = 0
+
+    @property
+    def urgency(self) -> tuple[Priority, bool]:
+        """Smaller goes first."""
+        return self.priority, not any(job.watched for job in self.jobs)
 
 
 class PassQueue:
@@ -49,25 +54,29 @@ class PassQueue:
         job.computed += entry.counted
 
     def next_batch(self, size: int) -> list[tuple[Key, ...]]:
-        """Keys of up to `size` tasks of one kind and model, the most urgent first, then the oldest; now running."""
+        """Keys of up to `size` tasks of one kind and model, the most urgent first, then those somebody looks at, then
+        the oldest; now running.
+        """
         if not self._waiting:
             return []
-        first = min(self._waiting.values(), key=lambda entry: (entry.priority, entry.order))
+        urgency = {keys: entry.urgency for keys, entry in self._waiting.items()}
+        most = min(self._waiting, key=lambda keys: (urgency[keys], self._waiting[keys].order))
+        first = self._waiting[most]
         # a pass that killed a worker runs alone, so that it can't take others along again
         if first.deaths or isinstance(first.task, SetPass | ModelPass):
             size = 1
         alike = [
             (entry.order, keys)
             for keys, entry in self._waiting.items()
-            if entry.priority == first.priority
+            if urgency[keys] == urgency[most]
             and entry.deaths == first.deaths
             and _kind(entry.task) == _kind(first.task)
         ]
         chosen = [keys for _, keys in sorted(alike, key=lambda pair: pair[0])[:size]]
         for keys in chosen:
             self._running[keys] = self._waiting.pop(keys)
-            for job in self._running[keys].jobs:
-                job.state = JobState.RUNNING
+        for job in {job.id: job for keys in chosen for job in self._running[keys].jobs}.values():
+            job.begin()
         return chosen
 
     def task(self, keys: tuple[Key, ...]) -> Task:

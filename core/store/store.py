@@ -171,7 +171,8 @@ class Store:
         now = time.monotonic()
         if now - self._touched.get(digest, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S:
             self._touched[digest] = now
-            self.index.touch([digest])
+            with contextlib.suppress(sqlite3.OperationalError):  # a full disk keeps nobody from reading
+                self.index.touch([digest])
 
     def _remove(self, digests: Iterable[str]) -> None:
         gone = list(digests)

@@ -94,8 +94,12 @@ class _Work:
 
     def _wait(self, tasks: Sequence[Task]) -> Job:
         job = self._engine.submit(_least(tasks, self._engine.precision), title=self._title)
-        while not job.wait(_POLL_S):
-            self._progress(job)
+        try:
+            while not job.wait(_POLL_S):
+                self._progress(job)
+        except BaseException:  # nobody will read what it makes
+            self._engine.cancel(job)
+            raise
         if job.state is JobState.CANCELLED:
             raise Cancelled
         self._progress(job)

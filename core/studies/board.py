@@ -29,17 +29,22 @@ class Board:
         """The study of this question; it begins if nobody asked before."""
         with self._lock:
             pinned = self._pinned.get(question)
+            new = pinned is None
             if pinned is None:
-                pinned = self._pinned[question] = Pinned(Study(question, title, self._tools).start(), link)
+                pinned = self._pinned[question] = Pinned(Study(question, title, self._tools), link)
             self._pinned.move_to_end(question)
             for old in [asked for asked, one in self._pinned.items() if not one.study.now.active][:-_KEPT]:
                 del self._pinned[old]
-            return pinned.study
+        if new:  # reads the store: nobody else waits for that
+            pinned.study.start()
+        return pinned.study
 
     def forget(self, question: Question) -> None:
-        """Let a cancelled or failed one be tried again: what is done of it is in the store."""
+        """Let one that ended be tried again: what is done of it is in the store."""
         with self._lock:
-            self._pinned.pop(question, None)
+            pinned = self._pinned.get(question)
+            if pinned is not None and not pinned.study.now.active:  # or another tab was faster
+                del self._pinned[question]
 
     def active(self) -> list[Pinned]:
         """Those under way, the latest asked first."""

@@ -1,7 +1,9 @@
 """Records into tables: the part of a study that takes numpy and no torch, in whichever process."""
 
+import contextlib
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -17,7 +19,7 @@ from core.store.key import Key, Kind, Precision
 from core.store.store import Store
 from core.studies.slices import Groups
 
-_ANALYSES = Path(__file__).parent.parent / "analyses"
+_CORE = Path(__file__).parent.parent
 
 
 R = TypeVar("R", bound=Result)
@@ -54,7 +56,8 @@ def tables(names: Sequence[str], groups: Groups, store: Store, precision: Precis
     }
     for group, of in made.items() if not found.lost else ():
         for name, table in of.items():
-            store.write(result_key(name, groups[group], precision), table.to_arrays())
+            with contextlib.suppress(OSError, sqlite3.Error):  # on a full disk they are only computed again next time
+                store.write(result_key(name, groups[group], precision), table.to_arrays())
     return Computed(made, found.lost)
 
 
@@ -84,9 +87,11 @@ def result_key(name: str, request: AnalysisRequest, precision: Precision) -> Key
 
 @cache
 def _code() -> str:
-    """SHA-256 of the analyses' source: a result of other code is never taken for this one's."""
+    """SHA-256 of the analyses' source, with what decides which class a label is: a result of other code is never taken
+    for this one's.
+    """
     total = hashlib.sha256()
-    for file in sorted(_ANALYSES.glob("*.py")):
+    for file in (*sorted((_CORE / "analyses").glob("*.py")), _CORE / "emotions.py"):
         total.update(file.read_bytes())
     return total.hexdigest()
 

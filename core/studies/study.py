@@ -19,7 +19,7 @@ from core.engine.interface import Engine, Failure, Job
 from core.errors import Refusal
 from core.store.store import Store
 from core.studies.answers import Cancelled, answer
-from core.studies.compute import kept
+from core.studies.compute import Computed, kept
 from core.studies.process import Computer
 from core.studies.slices import CORRECT, Groups, split
 
@@ -96,16 +96,23 @@ class Study:
         self._tools = tools
         self._stop = threading.Event()
         self._due = 0.0
+        self._grown = ("", 0)  # the job and how much of it was done when the curves last grew
         self.now = Snapshot(State.READING if question.listed else State.WORKING, question.request.clips)
-        tables = self._at_once()
-        if tables is not None:
-            self.now = replace(self.now, state=State.DONE, tables=tables)
 
     def start(self) -> "Study":
-        """Go on in the background, unless it was answered at once."""
-        if self.now.active:
+        """Answer at once where the store has it, else go on in the background."""
+        tables = self._at_once()
+        if tables is not None:
+            self._change(state=State.DONE, tables=tables)
+        else:
             threading.Thread(target=self._run, name="lorascope-study", daemon=True).start()
         return self
+
+    def look(self) -> Snapshot:
+        """`now`, for somebody who waits: what is looked at goes before what was left, and only its curves grow."""
+        if self.job is not None:
+            self.job.look()
+        return self.now
 
     def cancel(self) -> None:
         """Stop as soon as possible; what is done stays in the store."""
@@ -128,7 +135,11 @@ class Study:
         records = StoredRecords(tools.store, tools.engine.precision, request.window_start)
         groups = split(request, by, records)
         self._change(groups=groups)
-        return kept(self.question.names, groups, tools.store, tools.engine.precision)
+        try:
+            return kept(self.question.names, groups, tools.store, tools.engine.precision)
+        except Exception:  # whatever is wrong with what was kept: it can be made anew
+            traceback.print_exc(file=sys.stderr)
+            return None
 
     def _run(self) -> None:
         try:
@@ -152,13 +163,13 @@ class Study:
                 request,
                 tools.engine,
                 tools.store,
-                lambda names, groups: tools.computer.compute(names, groups, tools.engine.precision),
+                lambda names, groups: self._compute(groups),
                 by=question.by,
                 progress=self._watch,
             )
-            self._change(tables=done.results, groups=done.groups, failures=done.failures)
-            tables = done.results
-        self._change(state=State.DONE, tables=tables)
+            self._change(state=State.DONE, tables=done.results, groups=done.groups, failures=done.failures)
+        else:
+            self._change(state=State.DONE, tables=tables)
 
     def _clips(self) -> tuple[Clip, ...]:
         """The listed clips with their ids; decodes those that nobody decoded before."""
@@ -174,17 +185,32 @@ class Study:
         self._change(clips=tuple(clips), unusable=tuple(unusable))
         return tuple(clips)
 
+    def _compute(self, groups: Groups) -> Computed[Table]:
+        """Tables of the records there are; Cancelled where nobody wants them any more."""
+        if self._stop.is_set():
+            raise Cancelled
+        return self._tools.computer.compute(self.question.names, groups, self._tools.engine.precision)
+
     def _watch(self, job: Job, groups: Groups) -> None:
-        """Every so often while the engine works: let the curves grow."""
+        """Every so often while the engine works: let the curves grow, where somebody looks at them."""
         self.job = job
+        there = job.hits + job.computed
+        new = there > 0 and (job.id, there) != self._grown
         if self._stop.is_set():
             self._tools.engine.cancel(job)
-        elif groups and job.active and time.monotonic() >= self._due and job.hits + job.computed:
-            start = time.monotonic()
-            computed = self._tools.computer.compute(self.question.names, groups, self._tools.engine.precision)
-            cost = time.monotonic() - start
-            self._due = time.monotonic() + max(_GROWS_S, cost / _COMPUTING_SHARE)
-            self._change(tables=computed.results, groups=groups)
+        elif groups and new and job.active and job.watched and time.monotonic() >= self._due:
+            self._grown = job.id, there
+            self._grow(groups)
+
+    def _grow(self, groups: Groups) -> None:
+        """Tables of what there is so far."""
+        start = time.monotonic()
+        try:
+            self._change(tables=self._compute(groups).results, groups=groups)
+        except Refusal:  # if it still holds in the end, it is said then
+            traceback.print_exc(file=sys.stderr)
+        cost = time.monotonic() - start
+        self._due = time.monotonic() + max(_GROWS_S, cost / _COMPUTING_SHARE)
 
     def _change(self, **changes: object) -> None:
         self.now = replace(self.now, **changes, version=self.now.version + 1)  # type: ignore[arg-type]

@@ -34,15 +34,15 @@ def upload_label(clip: Clip) -> str:
     return f"{clip.name}{_BETWEEN}{clip.clip_id}"
 
 
-def labels(source: str, where: Mapping[str, str]) -> list[str]:
-    """Labels of a slice's clips, with the one in the address where that is an upload we no longer hold.
+def labels(source: str, where: Mapping[str, str], key: Key = Key.CLIP) -> list[str]:
+    """Labels of a slice's clips, with the one that `key` asks for where that is an upload we no longer hold.
 
     Raises Refusal where the source can't be listed.
     """
     if source != UPLOADS:
         return [listed.name for listed in choose(context.listing(source).clips, Slice(where))]
     found = [upload_label(clip) for clip in context.uploads().clips()]
-    asked = links.asked(Key.CLIP)
+    asked = links.asked(key)
     match = _ID.fullmatch(asked or "")
     if asked and match and asked not in found:
         found = [asked, *(label for label in found if not label.endswith(match["id"]))]

@@ -96,8 +96,8 @@ def ask(
     what = f"{title}: {len(selection.models)} models × {question.size} clips"
     link = links.Link(page, links.carried() | links.parameters(keys))
     study = context.board().ask(question, what, link)
-    now = study.now
-    status.draw(lambda: study.now.version, now.version, waiting=now.active)
+    now = study.look()
+    status.draw(lambda: study.look().version, now.version, waiting=now.active)
     view = View(
         selection.models,
         selection.reference,

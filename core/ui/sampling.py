@@ -59,7 +59,7 @@ def _number(cell: st.delta_generator.DeltaGenerator, key: Key, label: str, text:
 
 
 def _one(chosen: Clips) -> str | None:
-    options = clips.labels(chosen.source, chosen.where)
+    options = clips.labels(chosen.source, chosen.where, Key.ONLY)
     asked = links.asked(Key.ONLY)
     if asked and asked not in options:
         st.warning(f"There is no clip {asked} in {chosen.source}.")

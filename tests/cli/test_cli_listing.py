@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
+from core.store.records import read_key
 from tests.checkpoints import LABELS, write_registry
 from tests.cli.command import Answer, Run, lorascope
 from tests.corpora.trees import iemocap_tree
@@ -192,20 +193,22 @@ def test_a_listing_that_nobody_reads_to_the_end_is_no_failure(voices: Path, tmp_
 def test_the_cache_is_counted_verified_and_pruned(quick: Quick, first_run: Run, tmp_path: Path) -> None:
     cache = copied(first_run.cache, tmp_path / "copy")
     records = sorted(cache.rglob("*.safetensors"))
-    total = sum(path.stat().st_size for path in records)
-    line = "{}: {} records, {:.1f} MB of 20 GB\n"
+    sizes = {path: path.stat().st_size for path in records}
+    total = sum(sizes.values())
     answer = quick("cache", "stats", "--cache", cache)
-    assert answer == Answer(
-        0, line.format(cache, 32, total / 1e6) + f"  forward: 32 records, {total / 1e6:.1f} MB\n", ""
-    )
+    lines = [f"{cache}: 35 records, {total / 1e6:.1f} MB of 20 GB"]
+    for kind, count in (("forward", 32), ("result", 3)):  # four models times eight clips, and three analyses
+        size = sum(size for path, size in sizes.items() if read_key(path)["kind"] == kind)
+        lines.append(f"  {kind}: {count} records, {size / 1e6:.1f} MB")
+    assert answer == Answer(0, "\n".join(lines) + "\n", "")
 
     answer = quick("cache", "verify", "--cache", cache)
-    assert answer.code == 0 and answer.out.startswith("32 records are good, 0 were damaged and are dropped.\n")
+    assert answer.code == 0 and answer.out.startswith("35 records are good, 0 were damaged and are dropped.\n")
     data = bytearray(records[0].read_bytes())
     data[len(data) // 2] ^= 1
     records[0].write_bytes(data)
     answer = quick("cache", "verify", "--cache", cache)
-    assert answer.out.startswith("31 records are good, 1 were damaged and are dropped.\n")
+    assert answer.out.startswith("34 records are good, 1 were damaged and are dropped.\n")
     assert not records[0].exists()
 
     half = total / 2e9

@@ -10,7 +10,7 @@ import pytest
 
 from core.corpora.clip import Clip
 from core.engine.backend import Batch, Outcome, SetProgress, WorkerDied, WorkerUnusable
-from core.engine.interface import GradientPass, Job, JobState, Pass, Priority, SetPass
+from core.engine.interface import WATCHED_S, GradientPass, Job, JobState, Pass, Priority, SetPass
 from core.engine.local import LocalEngine
 from core.engine.queue import MAX_DEATHS
 from core.errors import Refusal
@@ -373,9 +373,93 @@ def test_a_sets_key_is_of_its_clips_in_any_order() -> None:
         SetPass(A, (clips[0], clips[0]), (0, 0))
 
 
-def test_time_left_comes_from_the_jobs_own_pace() -> None:
+def test_time_left_comes_from_the_jobs_own_pace_after_its_first_batch() -> None:
     job = Job("x", 10)
+    job.started -= 100.0
+    job.begin()  # in the first batch the worker starts and loads the model
     assert job.seconds_left is None
-    job.hits, job.computed = 4, 2
-    job.started -= 2.0
+    job.hits, job.computed = 3, 1
+    assert job.seconds_left is None
+    job.begin()
+    assert job.paced is not None and job.seconds_left is None
+    job.paced = job.paced[0] - 2.0, job.paced[1]
+    job.computed, job.failed = 2, 1
     assert job.seconds_left == pytest.approx(4.0, rel=0.1)  # 4 passes left at a second each
+    job.begin()
+    assert job.seconds_left == pytest.approx(4.0, rel=0.1)
+    job.end()
+    assert job.seconds_left is None
+
+
+def test_a_workers_slow_start_does_not_count_as_pace(engine: LocalEngine, backend: Recorder) -> None:
+    """The estimate on the page: never minutes because torch took ten seconds to import."""
+    left: list[float | None] = []
+    run = backend.run
+
+    def slow_at_first(batch: Batch) -> Sequence[Outcome]:
+        time.sleep(0.05 if backend.batches else 1.0)
+        left.append(job.seconds_left)
+        return run(batch)
+
+    backend.run = slow_at_first
+    job = engine.submit([Pass(A, clip) for clip in _clips(8)], title="job")
+    _done(job)
+    assert left[:2] == [None, None]
+    assert left[2] is not None and left[2] < 0.9  # 4 passes at some 0.03 s each; with the start it was more than a second
+
+
+def test_what_somebody_looks_at_goes_before_what_was_left(engine: LocalEngine, backend: Recorder) -> None:
+    """Who changes the selection need not wait for the old one, which goes on afterwards."""
+    backend.gate.clear()
+    left = engine.submit([Pass(A, clip) for clip in _clips(6)], title="left")
+    assert backend.entered.wait(5)
+    left.looked -= WATCHED_S
+    looked_at = engine.submit([Pass(A, clip) for clip in _clips(4, "p")], title="looked at")
+    backend.gate.set()
+    _done(looked_at)
+    _done(left)
+    assert backend.batches == [["A/c0", "A/c1"], ["A/p0", "A/p1"], ["A/p2", "A/p3"], ["A/c2", "A/c3"], ["A/c4", "A/c5"]]
+
+
+def test_what_somebody_looks_at_again_has_its_turn_again(engine: LocalEngine, backend: Recorder) -> None:
+    """Of two that are looked at the older one goes first; so nobody is put off for good."""
+    backend.gate.clear()
+    first = engine.submit([Pass(A, clip) for clip in _clips(6)], title="first")
+    assert backend.entered.wait(5)
+    first.looked -= WATCHED_S
+    engine.submit([Pass(A, clip) for clip in _clips(4, "p")], title="second")
+    first.look()
+    backend.gate.set()
+    _done(first)
+    assert backend.batches[:3] == [["A/c0", "A/c1"], ["A/c2", "A/c3"], ["A/c4", "A/c5"]]
+
+
+def test_a_task_that_two_want_goes_with_the_one_who_looks(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    clips = _clips(6)
+    left = engine.submit([Pass(A, clip) for clip in clips], title="left")
+    assert backend.entered.wait(5)
+    left.looked -= WATCHED_S
+    looked_at = engine.submit([Pass(A, clip) for clip in clips[4:]], title="looked at")
+    backend.gate.set()
+    _done(looked_at)
+    _done(left)
+    assert backend.batches[1] == ["A/c4", "A/c5"]
+
+
+def test_a_person_goes_before_a_corpus_job_that_is_looked_at(engine: LocalEngine, backend: Recorder) -> None:
+    backend.gate.clear()
+    corpus = engine.submit([Pass(A, clip) for clip in _clips(4)], title="corpus")
+    assert backend.entered.wait(5)
+    person = engine.submit([Pass(A, clip) for clip in _clips(1, "p")], title="me", priority=Priority.PERSON)
+    person.looked -= WATCHED_S
+    backend.gate.set()
+    _done(corpus)
+    assert backend.batches[1] == ["A/p0"]
+
+
+def test_after_it_was_closed_the_engine_takes_nothing_on(engine: LocalEngine) -> None:
+    """Whoever asks learns that it ended, and does not wait for good."""
+    engine.close()
+    job = engine.submit([Pass(A, clip) for clip in _clips(2)], title="late")
+    assert (job.active, job.state) == (False, JobState.CANCELLED)
