@@ -41,6 +41,13 @@ class Key(StrEnum):
     STATISTIC = "statistic"
     COMPONENT = "component"
     DIFFERENCE = "difference"
+    KERNEL = "kernel"
+    TARGET = "target"
+    SERIES = "series"  # of a split: activations or gradients,
+    TRAINING = "training"  # trained or untrained
+    ESTIMATOR = "estimator"
+    ROWS = "rows"  # the two models of a heatmap
+    COLUMNS = "columns"
     CURVE = "curve"
     GROUP = "group"
     CLIPS_MODEL = "clips_model"
