@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -13,6 +14,7 @@ from core.ui.keys import Key
 # The camera button is there to be pressed by core/ui/image.py, not to be seen.
 _CONFIG = {**CONFIG, "displayModeBar": True, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"format": "png"}}
 _TABLE_HEIGHT = 320
+Pick = Callable[[int, int], None]  # takes a marker's trace and its place in the trace
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,17 @@ class Chart:
     reproduce: Reproduce
 
 
-def show(chart: Chart) -> None:
-    """Draw the chart and its quiet row."""
-    st.plotly_chart(chart.figure, key=chart.key, config=_CONFIG, alt=chart.alt, theme="streamlit")
+def show(chart: Chart, on_pick: Pick | None = None) -> None:
+    """Draw the chart and its quiet row. `on_pick` is told which marker was pressed, before the page runs again."""
+    st.plotly_chart(
+        chart.figure,
+        key=chart.key,
+        config=_CONFIG,
+        alt=chart.alt,
+        theme="streamlit",
+        on_select=partial(_picked, chart.key, on_pick) if on_pick else "ignore",
+        selection_mode="points",
+    )
     with st.container(horizontal=True, key=f"quiet_{chart.key}"):
         with _drawer("How to read it"):
             st.write(chart.how_to_read)
@@ -65,6 +75,12 @@ def show(chart: Chart) -> None:
                 st.code(chart.reproduce.command, language="bash", wrap_lines=True)
             if chart.reproduce.note:
                 st.caption(chart.reproduce.note)
+
+
+def _picked(key: Key, on_pick: Pick) -> None:
+    points = st.session_state[key].selection.points
+    if points:
+        on_pick(points[0]["curve_number"], points[0]["point_index"])
 
 
 def _drawer(label: str, **more):  # type: ignore[no-untyped-def]  # Streamlit names no public type for it

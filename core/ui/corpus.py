@@ -16,7 +16,7 @@ from core.figures.view import View
 from core.models.describe import Models
 from core.studies.study import Question, State, Study
 from core.ui import context, cursor, links, status, viewport
-from core.ui.charts import Chart, show
+from core.ui.charts import Chart, Pick, show
 from core.ui.clip_states import nothing_chosen, weighted_note
 from core.ui.clips import resolve
 from core.ui.keys import Key
@@ -45,8 +45,8 @@ class Corpus:
             else:
                 st.markdown("The models are listening …")
 
-    def show(self, key: Key, analysis: str, drawing: Drawing) -> None:
-        """A chart with its quiet row."""
+    def show(self, key: Key, analysis: str, drawing: Drawing, on_pick: Pick | None = None) -> None:
+        """A chart with its quiet row; `on_pick` as in core/ui/charts.py."""
         stem = f"{key}-{self.selection.clips.source.split(':')[0]}-{self.selection.variant}"
         show(
             Chart(
@@ -60,7 +60,8 @@ class Corpus:
                 csv=lambda: _csv(drawing),
                 filename=stem,
                 reproduce=reproduce(self.page, self.keys, analysis, self.selection, self.view.clips),
-            )
+            ),
+            on_pick,
         )
 
     def notes(self) -> None:
