@@ -16,6 +16,7 @@ class Oracle:
     relative: np.ndarray  # 2 x 3 x L
     cosine: np.ndarray
     residual_norm: np.ndarray  # 2 x (L+1)
+    stream: np.ndarray  # (L+1) x T x d
     mean_raw: np.ndarray  # 2 x (L+1) x d
     mean_normed: np.ndarray
     lens_raw: np.ndarray  # (L+1) x T x C
@@ -71,6 +72,7 @@ def run_oracle(model: nn.Module, features: Tensor, n_samples: int) -> Oracle:
         relative=relative,
         cosine=cosine,
         residual_norm=means(points.norm(dim=-1)),
+        stream=points.numpy(),
         mean_raw=means(points),
         mean_normed=means(normed),
         lens_raw=lens[0].numpy(),
