@@ -52,6 +52,12 @@ class Key(StrEnum):
     GROUP = "group"
     CLIPS_MODEL = "clips_model"
     CLIPS_POINT = "clips_point"
+    EVERY = "every"  # module's own curve
+    KIND = "kind"  # of a split: A's or B's activations or gradients
+    MEASURE = "measure"
+    LOOK = "look"  # at the weights
+    DIRECTIONS = "directions"
+    PAIR = "pair"
     # charts
     CONTRIBUTIONS = "contributions"
     NORMS = "norms"
@@ -62,6 +68,13 @@ class Key(StrEnum):
     LENS = "lens"
     TRAJECTORIES = "trajectories"
     CONVERGENCE = "convergence"
+    SPECTRA = "spectra"
+    EFFICIENCY = "efficiency"
+    SV90 = "sv90"
+    SPECTRA_DEPTH = "spectra_depth"
+    GRADIENT_NORMS = "gradient_norms"
+    WEIGHTS = "weights"
+    SUBSPACES = "subspaces"
     CLIP_LENS = "clip_lens"
     CLIP_FINAL = "clip_final"
     CLIP_KL = "clip_kl"

@@ -1,0 +1,33 @@
+"""Figures of the Spectra page, its answer and its words."""
+
+from core.figures.spectra.answer import answer
+from core.figures.spectra.energy import energy
+from core.figures.spectra.layers import MEASURES, heatmap, norms, split
+from core.figures.spectra.parts import KINDS, adapters, targets
+from core.figures.spectra.subspaces import pairs, subspaces
+from core.figures.spectra.sv90 import distribution, efficiency
+from core.figures.spectra.weights import LOOKS, OVERLAP, overlap_sizes, weights
+from core.figures.spectra.words import COMPARED, NO_CLIPS, unlabelled
+
+__all__ = [
+    "COMPARED",
+    "KINDS",
+    "LOOKS",
+    "MEASURES",
+    "NO_CLIPS",
+    "OVERLAP",
+    "adapters",
+    "answer",
+    "distribution",
+    "efficiency",
+    "energy",
+    "heatmap",
+    "norms",
+    "overlap_sizes",
+    "pairs",
+    "split",
+    "subspaces",
+    "targets",
+    "unlabelled",
+    "weights",
+]

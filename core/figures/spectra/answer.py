@@ -1,0 +1,98 @@
+"""How many directions training leaves, in words."""
+
+import numpy as np
+
+from core.analyses.request import Row
+from core.analyses.spectra_result import PAPER_EFFICIENCY
+from core.figures.layout import number
+from core.figures.say import across
+from core.figures.spectra.parts import adapters
+from core.figures.view import View
+
+_GROUPS_SAID = 4
+
+
+def answer(view: View) -> str:
+    """Mean SV90 of activations, trained against untrained, and what the paper reports; empty before it is known.
+
+    With a split: the last adapter's ratios, group by group.
+    """
+    return _by_group(view) if view.by else _by_model(view)
+
+
+def _by_model(view: View) -> str:
+    lines = []
+    counted: Row | None = None
+    less: list[bool] = []
+    for model in adapters(view):
+        parts = []
+        for component in ("A", "B"):
+            trained = _mean(view, model.name, component)
+            ratio = _ratio(view, model.name, component)
+            if trained is None:
+                continue
+            counted = trained
+            if ratio is None:
+                parts.append(f"{component} {_size(trained)}")
+                continue
+            before = _mean(view, str(ratio.versus), component)
+            less.append(bool(ratio.value and ratio.value > 1))
+            start = "" if before is None else f"{_size(before)} → "
+            parts.append(f"{component} {start}**{_size(trained)}** ({_times(ratio)})")
+        if parts:
+            lines.append(f"**{model.name}**: {', '.join(parts)}")
+    if not lines or counted is None:
+        return ""
+    head = "Directions that hold 90 % of the activations, mean over modules, untrained → trained (times fewer)"
+    text = f"{head}{across(counted.n or 0, view.speakers())}: {'; '.join(lines)}."
+    return f"{text}  \n{_paper(less)}" if less else f"{text} There is no untrained counterpart to compare with."
+
+
+def _paper(less: list[bool]) -> str:
+    a, b = (PAPER_EFFICIENCY[component, False][1] for component in ("A", "B"))
+    if all(less):
+        verdict = "the same direction"
+    else:
+        verdict = "the other direction" if not any(less) else "partly the same direction"
+    return f"The paper reports {number(a)} times fewer for A and {number(b)} for B (large-v2, r=32): {verdict}."
+
+
+def _by_group(view: View) -> str:
+    trained = [model for model in adapters(view) if any(_ratio(view, model.name, "A", group) for group in view.groups)]
+    if not trained:
+        return ""
+    name = trained[-1].name
+    found = {group: ratio for group in view.groups if (ratio := _ratio(view, name, "A", group)) and ratio.value}
+    ordered = sorted(found.items(), key=lambda pair: -(pair[1].value or 0))
+    kept = ordered if len(ordered) <= _GROUPS_SAID else [ordered[0], ordered[-1]]
+    parts = []
+    for group, ratio in kept:
+        b = _ratio(view, name, "B", group)
+        sizes = f"A {_times(ratio)}" + (f", B {_times(b)}" if b and b.value else "")
+        parts.append(f"**{group}** {sizes}{across(ratio.n or 0, 0)}")
+    which = "" if kept is ordered else f" Between these two lie {len(ordered) - 2} more."
+    return (
+        f"How many times fewer directions hold 90 % of **{name}**'s activations than of its untrained counterpart's: "
+        f"{'; '.join(parts)}.{which}"
+    )
+
+
+def _mean(view: View, model: str, component: str) -> Row | None:
+    row = view.table("spectra").one(model=model, component=component, statistic="sv90", module=None)
+    return row if row is not None and row.value is not None else None
+
+
+def _ratio(view: View, model: str, component: str, group: str = "") -> Row | None:
+    row = view.table("spectra", group).one(model=model, component=component, statistic="efficiency")
+    return row if row is not None and row.value is not None else None
+
+
+def _size(row: Row) -> str:
+    return number(np.nan if row.value is None else row.value)
+
+
+def _times(row: Row) -> str:
+    low, high = row.ci_low, row.ci_high
+    span = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    unsure = low is not None and high is not None and low <= 1 <= high
+    return f"{_size(row)}×{span}" + (", the interval holds 1" if unsure else "")
