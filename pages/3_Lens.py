@@ -22,7 +22,7 @@ page = corpus.ask(
 view = page.view
 page.answer(figures.answer(view))
 
-with st.container(horizontal=True, vertical_alignment="bottom"):
+with st.container(horizontal=True, vertical_alignment="center"):
     curve = "KL"
     if view.by:
         curve = st.segmented_control(
@@ -35,6 +35,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             label_visibility="collapsed",
         )
     difference = st.toggle(f"minus {view.reference.name}", key=Key.DIFFERENCE, bind="query-params")
+    st.caption("Press a marker: the clips behind it are listed below.", width="content")
 main = figures.main(view, curve, difference=difference)
 page.show(Key.LENS, "lens", main, lens_clips.pick(view, main, difference=difference))
 
@@ -58,5 +59,5 @@ st.subheader("Do the landmarks coincide?", anchor=False)
 st.markdown(figures.coincide(view, group))
 page.show(Key.CONVERGENCE, "lens,contributions", figures.convergence(view, group))
 if missing := figures.missing(view, group):
-    st.caption(f"Landmarks that do not exist:\n{missing}")
+    st.caption(missing)
 page.notes()

@@ -63,6 +63,9 @@ def main(view: View, measure: Measure = "KL", *, difference: bool = False) -> Dr
     else:
         figure, rows = _four(view, depth, difference)
         numbers = {"": rows}
+    # The marker that was pressed grows; Plotly's own way is to fade all others of its panel.
+    pressed = {"selected": {"marker": {"size": 13}}, "unselected": {"marker": {"opacity": 1}}}
+    figure.update_traces(pressed, selector={"mode": "lines+markers"})
     what = f", each model minus {view.reference.name}" if difference else ""
     return Drawing(
         figure,

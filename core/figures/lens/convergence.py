@@ -18,7 +18,7 @@ from core.figures.theme import GRID, with_alpha
 from core.figures.view import View
 from core.models.info import ModelInfo
 
-_STRIP, _GAP, _ROW = 105, 34, 42  # pixels
+_STRIP, _GAP, _ROW = 105, 34, 44  # pixels
 _LEFT = 96  # room for the landmarks' names
 
 
@@ -128,12 +128,10 @@ def coincide(view: View, group: str = "") -> str:
             close.append(f"**{model.name}**")
         what = "of the depth" if depth.relative else "points"
         where = ", ".join(f"{name} {place:.3g}" for name, place in ordered)
-        lines.append(f"- **{model.name}**: {where}: within {apart:.3g} {what} of each other")
+        lines.append(f"- **{model.name}**: {where}: {apart:.3g} {what} apart")
     if not lines:
         return ""
-    verdict = (
-        f"They coincide, to a layer, for {listed(close)}." if close else "They coincide, to a layer, for no model."
-    )
+    verdict = f"Within one layer of each other for {listed(close) if close else 'none of the models'}."
     return "\n".join([verdict, "", *lines])
 
 
@@ -145,8 +143,9 @@ def missing(view: View, group: str = "") -> str:
         for model in view.models:
             reason = notes.get(f"{model.name} {landmark.statistic}")
             if reason:
-                reasons.setdefault((landmark.name, reason), []).append(model.name)
-    return "\n".join(f"- **{name}**, {listed(models)}: {reason}" for (name, reason), models in reasons.items())
+                why = reason.removeprefix("None, because ")
+                reasons.setdefault((landmark.name, why), []).append(model.name)
+    return "  \n".join(f"No **{name}** for {listed(models)}: {why}" for (name, why), models in reasons.items())
 
 
 def _row(view: View, landmark: _Landmark, model: ModelInfo, group: str) -> Row | None:
@@ -171,7 +170,9 @@ def _stack(figure: go.Figure, strips: int) -> None:
         y.domain = (max(0.0, (top - (_STRIP if i < strips else rows)) / total), top / total)
         if i < strips:
             x.update(showticklabels=False, title={"text": None})
-        y.title = {"text": y.title.text if i < strips else None}
+        x.showgrid = True
+        if i == strips:
+            y.title.text = None
     margin = figure.layout.margin
     margin.update(l=_LEFT)
     figure.update_layout(height=margin.t + total + AXIS, boxmode="overlay")
