@@ -43,8 +43,8 @@ class Key(StrEnum):
     DIFFERENCE = "difference"
     KERNEL = "kernel"
     TARGET = "target"
-    SERIES = "series"  # of a split: activations or gradients,
-    TRAINING = "training"  # trained or untrained
+    SERIES = "series"  # of a split: activations or gradients, trained or untrained
+    UNRELATED = "unrelated"
     ESTIMATOR = "estimator"
     ROWS = "rows"  # the two models of a heatmap
     COLUMNS = "columns"

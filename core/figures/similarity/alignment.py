@@ -1,0 +1,100 @@
+"""CKA of A with B in every module, trained and untrained (Ma, Sang, Li, section 3.6, Fig. 3e-f)."""
+
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.analyses.cka_result import Kernel
+from core.analyses.tidy import Curve, Table
+from core.figures.adapters import adapters, untrained_style
+from core.figures.curves import Line, Panel, curves
+from core.figures.depth_axis import DepthAxis
+from core.figures.drawing import Drawing
+from core.figures.groups import grouped
+from core.figures.layout import ellipsis
+from core.figures.similarity.answer import answer
+from core.figures.similarity.rows import Series, series
+from core.figures.similarity.words import BANDS, NULL, NULL_STYLE, UNRELATED, caution, estimator_note, formula
+from core.figures.theme import INK, Style
+from core.figures.view import View
+
+_ROW = 190  # pixels of a panel where there are two rows of them
+_ALONE = 320  # and where there is one
+_MOST = 4  # panels side by side
+_UNKNOWN = np.full(1, np.nan)
+_NOWHERE = Curve(np.zeros(1, dtype=np.int64), _UNKNOWN, _UNKNOWN, _UNKNOWN, 0)
+
+
+def alignment(
+    view: View, kernel: Kernel, target: str, chosen: str = "activations", *, unrelated: bool = True
+) -> Drawing:
+    """CKA per module of one target, activations above gradients, a column an adapter; at least one must be there.
+
+    With a split: the `chosen` series alone, a line a group. Without `unrelated` the y axis is that of the lines alone.
+    """
+    every = series(view.variant, kernel)
+    if view.by:
+        figure, numbers = _split(view, every[chosen], target)
+        how = f"A line a group of clips: {chosen.replace('_', ', ')}. The null bands are among the numbers."
+    else:
+        figure, numbers = _whole(view, list(every.values()), target, unrelated=unrelated)
+        how = f"How alike what A and B put out are over clips, from 0 to 1, whatever their rotation and scale. {NULL}"
+    kernel = "rbf" if view.variant == "released" else kernel
+    unbiased = view.variant == "corrected"
+    return Drawing(
+        figure,
+        numbers,
+        f"CKA in each layer's LoRA module. {answer(view)}".replace("**", "").replace("  \n", " "),
+        f"{how} {BANDS} {caution(view)}",
+        formula(view.variant, kernel, unbiased=unbiased),
+        estimator_note(view.variant, unbiased=unbiased),
+    )
+
+
+def _whole(view: View, every: list[Series], target: str, *, unrelated: bool) -> tuple[go.Figure, dict[str, Table]]:
+    found = adapters(view)
+    paired = len(found) == 1 or len(found) > _MOST  # an adapter's two panels beside each other
+    columns = min(_MOST, 2 * len(found)) if paired else len(found)
+    lines = [
+        Line(one.name, "", _style(one, Style(INK, INK, "circle")), _NOWHERE, 1) for one in every
+    ]  # the legend, in no adapter's colour
+    panels: dict[int, Panel] = {}
+    for i, model in enumerate(found):
+        for one in every:
+            panel = 2 * i + one.gradient if paired else i + len(found) * one.gradient
+            kind = "gradients" if one.gradient else "activations"
+            panels[panel] = Panel(f"{ellipsis(model.name, 20)}: {kind}", "CKA", kind)
+            rows = one.rows(view, model, target)
+            layers = model.shape.layers
+            style = _style(one, view.styles[model.name])
+            lines.append(Line(one.name, f"{model.name}<br>{kind}, {one.name}", style, one.curve(rows), layers, panel))
+            if unrelated:
+                what = f"{model.name}<br>{kind}, {one.name}:<br>unrelated features"
+                lines.append(Line(UNRELATED, what, NULL_STYLE, one.null(rows), layers, panel))
+    depth = DepthAxis.of(view.models, "layer")
+    height = _ROW if len(panels) > columns else _ALONE
+    figure = curves(
+        lines, [panels[i] for i in sorted(panels)], depth, columns=columns, stacked=view.narrow, height=height
+    )
+    statistics = tuple(name for one in every for name in (one.statistic, f"{one.statistic}_null"))
+    return figure, {"": view.table("cka").pick(statistic=statistics)}
+
+
+def _split(view: View, chosen: Series, target: str) -> tuple[go.Figure, dict[str, Table]]:
+    found = adapters(view)
+    numbers, tables = {}, {}
+    for group in view.groups:
+        rows = [row for model in found for row in chosen.rows(view, model, target, group).rows()]
+        numbers[group] = Table.of(rows)
+        kept = [replace(row, versus=None) for row in rows if row.statistic == chosen.statistic]
+        tables[group] = {"cka": Table.of(kept)}
+    shown = replace(view, models=tuple(replace(model, name=chosen.of(model)) for model in found), tables=tables)
+    figure, _ = grouped(shown, "cka", DepthAxis.of(view.models, "layer"), "layer", "CKA")
+    return figure, numbers
+
+
+def _style(one: Series, style: Style) -> Style:
+    if one.untrained:
+        return untrained_style(style)
+    return replace(style, dash="dot", symbol="square") if one.component == "B-B" else style

@@ -1,0 +1,145 @@
+"""How alike A and B are, trained and untrained, and where models part from the reference, in words."""
+
+import numpy as np
+
+from core.analyses.tidy import Curve
+from core.figures.adapters import adapters, targets
+from core.figures.curves import interval
+from core.figures.layout import number
+from core.figures.say import across, listed, spans
+from core.figures.similarity.depths import comparable, depth_curve
+from core.figures.similarity.rows import Series, series
+from core.figures.view import View
+from core.models.info import ModelInfo
+
+_GROUPS_SAID = 4
+
+
+def answer(view: View) -> str:
+    """A line on activations, one on gradients, one on the depths that part most; empty before any is known.
+
+    With the linear kernel (in `released` the notebook's own) and the variant's estimator. With a split: the last
+    adapter's mean, and the last model's depth, group by group.
+    """
+    lines = _by_group(view) if view.by else [_released(view) if view.variant == "released" else _aligned(view, False)]
+    if not view.by:
+        lines += [_aligned(view, True), _depths(view)]
+    return "  \n".join(line for line in lines if line)
+
+
+def _aligned(view: View, gradient: bool) -> str:
+    """Mean CKA of A with B of each adapter, untrained beside it, and how many modules leave the null band."""
+    kind = "gradients" if gradient else "activations"
+    every = series(view.variant, "linear")
+    one, counterpart = every[kind], every[f"{kind}_untrained"]
+    found = {model.name: _curves(view, one, model) for model in adapters(view)}
+    found = {name: of for name, of in found.items() if of}
+    if not found:
+        return ""
+    parts = []
+    for model in adapters(view):
+        if model.name in found:
+            untrained = _curves(view, counterpart, model)
+            beside = f" (untrained {number(_mean(untrained))})" if untrained else ""
+            parts.append(f"{number(_mean(found[model.name]))} in **{model.name}**{beside}")
+    text = f"{kind.capitalize()}: mean CKA of A with B is {listed(parts)}. {_above(view, one)}"
+    return f"{text}{_apart(view, one, counterpart)}."
+
+
+def _released(view: View) -> str:
+    """The notebook's two series of activations, as what they are."""
+    every = series("released", "linear")
+    parts = []
+    for name in ("activations", "activations_untrained"):
+        found = {model.name: of for model in adapters(view) if (of := _curves(view, every[name], model))}
+        if found:
+            means = listed([f"**{model}** {number(_mean(of))}" for model, of in found.items()])
+            parts.append(f"{every[name].name}: mean CKA {means}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _above(view: View, one: Series) -> str:
+    """Where the series is higher than what unrelated features give."""
+    below, total = {}, 0
+    for model in adapters(view):
+        for target in targets([model]):
+            rows = one.rows(view, model, target)
+            curve, null = one.curve(rows), one.null(rows)
+            if not len(null):
+                return "One clip's frames have no null band to hold it against"
+            total += len(curve)
+            within = curve.at[~(curve.value > null.high)]
+            if within.size:
+                what = model.name if len(targets([model])) == 1 else f"{model.name} ({target})"
+                below[what] = spans("layer", within.tolist())
+    if not below:
+        return f"All {total} modules are above unrelated features"
+    return f"No higher than unrelated features: {listed([f'{name} in {where}' for name, where in below.items()])}"
+
+
+def _apart(view: View, one: Series, counterpart: Series) -> str:
+    """In how many modules training has changed it: the two intervals do not overlap."""
+    lower = higher = 0
+    for model in adapters(view):
+        for trained, untrained in zip(_curves(view, one, model), _curves(view, counterpart, model), strict=False):
+            if len(trained) == len(untrained):
+                lower += int((trained.high < untrained.low).sum())
+                higher += int((trained.low > untrained.high).sum())
+    found = [f"{count} {word}" for count, word in ((lower, "below"), (higher, "above")) if count]
+    return f"; {listed(found)} untrained, intervals apart" if found else ""
+
+
+def _depths(view: View) -> str:
+    """Where each model is least like the reference at the same depth."""
+    found = {model.name: depth_curve(view, model, "cka_layers") for model in comparable(view)}
+    found = {name: curve for name, curve in found.items() if np.isfinite(curve.value).any()}
+    if not found:
+        return ""
+    parts = listed([f"**{name}** at {_lowest(curve)}" for name, curve in found.items()])
+    first = next(iter(found.values()))
+    n = "" if view.total == 1 else across(first.n, view.speakers())
+    return f"Least like {view.reference.name} at equal depth (CKA): {parts}{n}."
+
+
+def _by_group(view: View) -> list[str]:
+    lines = []
+    if models := adapters(view):
+        model, one = models[-1], series(view.variant, "linear")["activations"]
+        means = {group: _mean(of) for group in view.groups if (of := _curves(view, one, model, group))}
+        sizes = {group: f"**{group}** {number(mean)}" for group, mean in means.items()}
+        what = one.name if one.against else "A with B"
+        lines.append(_said(f"Mean CKA of {what}, {model.name}'s activations:", means, sizes))
+    if others := comparable(view):
+        model = others[-1]
+        curves = {group: depth_curve(view, model, "cka_layers", group) for group in view.groups}
+        curves = {group: curve for group, curve in curves.items() if np.isfinite(curve.value).any()}
+        lowest = {group: float(np.nanmin(curve.value)) for group, curve in curves.items()}
+        sizes = {group: f"**{group}** at {_lowest(curve)}{across(curve.n, 0)}" for group, curve in curves.items()}
+        lines.append(_said(f"{model.name} is least like {view.reference.name}:", lowest, sizes))
+    return lines
+
+
+def _said(head: str, values: dict[str, float], sizes: dict[str, str]) -> str:
+    """Every group, the lowest first; of many only the two ends."""
+    ordered = sorted(values, key=lambda group: values[group])
+    if not ordered:
+        return ""
+    if len(ordered) <= _GROUPS_SAID:
+        return f"{head} {listed([sizes[group] for group in ordered])}."
+    return f"{head} {sizes[ordered[0]]} is lowest, {sizes[ordered[-1]]} highest of {len(ordered)} groups."
+
+
+def _curves(view: View, one: Series, model: ModelInfo, group: str = "") -> list[Curve]:
+    """The series in all of the model's modules, a curve a target, as far as there is one."""
+    found = [one.curve(one.rows(view, model, target, group)) for target in targets([model])]
+    return [curve for curve in found if np.isfinite(curve.value).any()]
+
+
+def _mean(found: list[Curve]) -> float:
+    return float(np.nanmean(np.concatenate([curve.value for curve in found])))
+
+
+def _lowest(curve: Curve) -> str:
+    at = int(np.nanargmin(curve.value))
+    return f"point {curve.at[at]}, {interval(curve.value[at], curve.low[at], curve.high[at])}"

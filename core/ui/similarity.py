@@ -1,0 +1,92 @@
+"""The Similarity page's own controls."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
+
+import streamlit as st
+
+from core.analyses.cka_result import Kernel
+from core.figures import similarity as figures
+from core.figures.similarity.rows import Estimator
+from core.figures.view import View
+from core.models.info import ModelInfo
+from core.ui.keys import Key
+
+K = TypeVar("K", bound=str)
+
+
+def kernel(view: View) -> Kernel:
+    """Linear or RBF; in `released` each series has its own."""
+    if view.variant == "released":
+        return "linear"
+    return _choose("Kernel", figures.KERNELS, Key.KERNEL)
+
+
+def target(names: Sequence[str]) -> str:
+    """Which of the adapted projections, where there are several."""
+    return names[0] if len(names) == 1 else _choose("Module", {name: name for name in names}, Key.TARGET)
+
+
+def series(view: View, kernel: Kernel) -> str:
+    """Under a split: which of the series."""
+    every = figures.series(view.variant, kernel)
+    if not view.by:
+        return next(iter(every))
+    released = view.variant == "released"
+    names = {key: one.name if released else key.replace("_", ", ") for key, one in every.items()}
+    return _choose("Series", names, Key.SERIES)
+
+
+def estimator(view: View) -> Estimator:
+    """Of the heatmaps; the variant's own unless asked for."""
+    return _choose("Estimator", figures.estimators(view.variant), Key.ESTIMATOR)
+
+
+def pair(view: View) -> tuple[ModelInfo, ModelInfo]:
+    """The two models of the heatmaps: the reference and the first other, unless asked for."""
+    default = view.others[0] if view.others else view.reference
+    return _model(view, "Compare", Key.ROWS, view.reference), _model(view, "with", Key.COLUMNS, default)
+
+
+def group(view: View) -> str:
+    """Under a split: the group that the heatmaps show."""
+    if not view.groups:
+        return ""
+    _keep(Key.GROUP, view.groups)
+    return st.selectbox("Clips", view.groups, key=Key.GROUP, bind="query-params", width=220)
+
+
+def captions(*texts: str) -> None:
+    """A quiet line for each that says something."""
+    for text in texts:
+        if text:
+            st.caption(text)
+
+
+def _model(view: View, label: str, key: Key, default: ModelInfo) -> ModelInfo:
+    models = {model.name: model for model in view.models}
+    _keep(key, models)
+    name = st.selectbox(label, list(models), list(models).index(default.name), key=key, bind="query-params", width=220)
+    return models[name]
+
+
+def _choose(label: str, names: Mapping[K, str], key: Key) -> K:
+    _keep(key, names)
+    options = list(names)
+    chosen = st.segmented_control(
+        label,
+        options,
+        default=options[0],
+        required=True,
+        format_func=lambda option: names.get(option, option),
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return options[0] if chosen is None else chosen
+
+
+def _keep(key: Key, options: Collection[str]) -> None:
+    """Forget what was chosen where it is no longer there to be chosen."""
+    if key in st.session_state and st.session_state[key] not in options:
+        del st.session_state[key]
