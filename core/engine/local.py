@@ -217,10 +217,18 @@ class LocalEngine:
             self._after_death([keys for keys, _ in ready])
             return []
         except WorkerUnusable as error:
+            self._give_up(str(error))
             return [str(error)] * len(ready)
         with self._changed:
             self._loaded[ready[0][1].model.name] = None
         return found
+
+    def _give_up(self, reason: str) -> None:
+        """Fail what waits: each batch would wait for another worker that can't start."""
+        with self._changed:
+            while batch := self._queue.next_batch(sys.maxsize):
+                for keys in batch:
+                    self._finish(keys, reason)
 
     def _after_death(self, batch: list[tuple[Key, ...]]) -> None:
         """What the dead worker had written counts; the rest goes back into the queue."""

@@ -21,7 +21,7 @@ Groups = Mapping[str, AnalysisRequest]
 
 def check_by(by: str) -> str:
     """`by` where it names a way to split; raises Refusal."""
-    if by not in FIELDS and not by.removeprefix(CORRECT) != by:
+    if by not in FIELDS and not by.startswith(CORRECT):
         raise Refusal(f"{by!r} is no way to split clips: there are {', '.join(FIELDS)} and {CORRECT}MODEL.")
     return by
 
@@ -47,7 +47,7 @@ def split(request: AnalysisRequest, by: str | None, records: Records) -> dict[st
         if value is not None:
             groups.setdefault(value, []).append(clip)
     if not groups:
-        needed = f"a {by}" if judge is None else f"a label among {judge.name}'s classes"
+        needed = f"a known {by}" if judge is None else f"a label among {judge.name}'s classes"
         raise Refusal(f"None of these clips has {needed}: they can't be split by it.")
     return {name: replace(request, clips=tuple(groups[name])) for name in natural_order(groups)}
 
