@@ -23,38 +23,42 @@ def answer(view: View) -> str:
 def _by_model(view: View) -> str:
     lines = []
     counted: Row | None = None
-    less: list[bool] = []
+    ratios: list[Row] = []
     for model in adapters(view):
         parts = []
         for component in ("A", "B"):
-            trained = _mean(view, model.name, component)
-            ratio = _ratio(view, model.name, component)
+            trained, ratio = _mean(view, model.name, component), _ratio(view, model.name, component)
             if trained is None:
                 continue
             counted = trained
-            if ratio is None:
+            before = None if ratio is None else _mean(view, str(ratio.versus), component)
+            if ratio is None or before is None:
                 parts.append(f"{component} {_size(trained)}")
-                continue
-            before = _mean(view, str(ratio.versus), component)
-            less.append(bool(ratio.value and ratio.value > 1))
-            start = "" if before is None else f"{_size(before)} → "
-            parts.append(f"{component} {start}**{_size(trained)}** ({_times(ratio)})")
+            else:
+                ratios.append(ratio)
+                parts.append(f"{component} {_size(before)} → **{_size(trained)}** ({_times(ratio)})")
         if parts:
-            lines.append(f"**{model.name}**: {', '.join(parts)}")
+            lines.append(f"**{model.name}**: {', '.join(parts)}.")
     if not lines or counted is None:
         return ""
-    head = "Directions that hold 90 % of the activations, mean over modules, untrained → trained (times fewer)"
-    text = f"{head}{across(counted.n or 0, view.speakers())}: {'; '.join(lines)}."
-    return f"{text}  \n{_paper(less)}" if less else f"{text} There is no untrained counterpart to compare with."
+    what = "untrained → trained and their ratio" if ratios else "without an untrained counterpart"
+    head = f"Directions that hold 90 % of the activations, mean over modules, {what}"
+    last = [_paper(ratios)] if ratios else []
+    return "  \n".join([f"{head}{across(counted.n or 0, view.speakers())}:", *lines, *last])
 
 
-def _paper(less: list[bool]) -> str:
+def _paper(ratios: list[Row]) -> str:
+    """What the paper has, and whether those of ours that are clear of 1 go the same way."""
     a, b = (PAPER_EFFICIENCY[component, False][1] for component in ("A", "B"))
-    if all(less):
-        verdict = "the same direction"
+    clear = [ratio for ratio in ratios if not _holds_one(ratio)]
+    fewer = [(ratio.value or 0) > 1 for ratio in clear]
+    if not clear:
+        verdict = "these clips can't tell whether that holds here"
+    elif all(fewer):
+        verdict = "the same direction" + ("" if len(clear) == len(ratios) else " where the interval tells")
     else:
-        verdict = "the other direction" if not any(less) else "partly the same direction"
-    return f"The paper reports {number(a)} times fewer for A and {number(b)} for B (large-v2, r=32): {verdict}."
+        verdict = "partly the same direction" if any(fewer) else "the other direction"
+    return f"The paper reports ratios of {a:g} for A and {b:g} for B (large-v2, r=32): {verdict}."
 
 
 def _by_group(view: View) -> str:
@@ -94,5 +98,8 @@ def _size(row: Row) -> str:
 def _times(row: Row) -> str:
     low, high = row.ci_low, row.ci_high
     span = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
-    unsure = low is not None and high is not None and low <= 1 <= high
-    return f"{_size(row)}×{span}" + (", the interval holds 1" if unsure else "")
+    return f"{_size(row)}×{span}" + (", the interval holds 1" if _holds_one(row) else "")
+
+
+def _holds_one(row: Row) -> bool:
+    return row.ci_low is not None and row.ci_high is not None and row.ci_low <= 1 <= row.ci_high

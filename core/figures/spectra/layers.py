@@ -9,7 +9,7 @@ from core.figures.curves import Line, Panel, curves, interval
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.groups import grouped
-from core.figures.layout import AXIS, TITLE, apply_layout, axis, color_bar, ellipsis, number
+from core.figures.layout import AXIS, TITLE, apply_layout, axis, color_bar, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.energy import longest
 from core.figures.spectra.parts import (
@@ -83,7 +83,8 @@ def heatmap(view: View, measure: str) -> Drawing:
     apply_layout(
         fig, height(grid, top=TITLE, below=BAR), legend_rows=0, top=TITLE, bottom=AXIS + BAR, left=left, right=16
     )
-    colors(fig, grid.plot_height, measure, longest=None if share else longest(view))
+    seen = [float(np.exp2(v)) for trace in fig.data for v in trace.z[0] if np.isfinite(v)] or [1.0, longest(view)]
+    colors(fig, grid.plot_height, measure, None if share else (min(seen), max(seen)))
     return Drawing(
         fig,
         {"": rows.pick(statistic=(MEASURES[measure], f"grad_{MEASURES[measure]}"), component=("A", "B"))},
@@ -95,13 +96,17 @@ def heatmap(view: View, measure: str) -> Drawing:
     )
 
 
-def colors(fig: go.Figure, plot_height: int, title: str, longest: float | None) -> None:
-    """One colour bar under the panels: of shares from 0 to 1, or of numbers from 1 to `longest`, drawn by log2."""
-    ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if longest is None else [float(np.log2(tick)) for tick in doubling(longest)]
-    texts = [number(tick) if longest is None else f"{2**tick:g}" for tick in ticks]
+def colors(fig: go.Figure, plot_height: int, title: str, ends: tuple[float, float] | None) -> None:
+    """One colour bar under the panels: of shares from 0 to 1, or of numbers between `ends`, drawn by their log2."""
+    if ends is None:
+        low, high = 0.0, 1.0
+        ticks, texts = [0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"]
+    else:
+        low, high = (float(np.log2(end)) for end in ends)
+        ticks = [tick for tick in np.log2(doubling(ends[1])).tolist() if tick >= low]
+        texts = [f"{2**tick:g}" for tick in ticks]
     bar = color_bar(title, below=AXIS / plot_height, ticks=ticks) | {"ticktext": texts}
-    top = 1.0 if longest is None else float(np.log2(longest))
-    fig.update_layout(coloraxis={"cmin": 0, "cmax": top, "colorscale": PROBABILITY_SCALE, "colorbar": bar})
+    fig.update_layout(coloraxis={"cmin": low, "cmax": high, "colorscale": PROBABILITY_SCALE, "colorbar": bar})
 
 
 def split(view: View, kind: str, measure: str, target: str) -> Drawing:
@@ -166,7 +171,7 @@ def norms(view: View, kind: str = "A gradients") -> Drawing:
             for component in ("A", "B")
         ]
         figure = curves(lines, frame, depth, columns=2, stacked=view.narrow, height=260)
-        figure.update_yaxes(type="log", exponentformat="power", nticks=6)
+        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     return Drawing(
         figure,
         numbers,

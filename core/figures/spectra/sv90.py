@@ -9,7 +9,7 @@ from core.analyses.request import Row
 from core.analyses.spectra_result import PAPER_EFFICIENCY
 from core.figures.curves import interval
 from core.figures.drawing import Drawing
-from core.figures.layout import AXIS, LEGEND_ROW, TITLE, apply_layout, axis, ellipsis, number
+from core.figures.layout import AXIS, LEGEND_ROW, TITLE, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.energy import longest
 from core.figures.spectra.parts import (
@@ -50,6 +50,9 @@ def distribution(view: View) -> Drawing:
             range=(len(strips) - 0.5, -0.5), tickvals=list(range(len(strips))), ticktext=labels, showgrid=False
         )
         for place, (side, target) in enumerate(strips):
+            if place and side.model is not strips[place - 1][0].model:
+                ends = {"x0": 0, "x1": 1, "y0": place - 0.5, "y1": place - 0.5, "xref": f"{axis('x', i)} domain"}
+                fig.add_shape(type="line", line={"color": GRID, "width": 1}, yref=axis("y", i), layer="below", **ends)
             of = rows.pick(model=side.name, component=kind.component, statistic=kind.statistic("sv90"))
             curve = of.curve(module=modules(side.model, target))
             depth = curve.at / max(side.model.shape.layers - 1, 1) - 0.5
@@ -148,7 +151,7 @@ def _dots(view: View, ratios: Mapping[str, Mapping[str, Row | None]], paper: Map
         mode="markers",
         name=PAPER,
         marker={"symbol": "diamond-tall-open", "size": 12, "color": RULE, "line": {"width": 2, "color": RULE}},
-        customdata=[f"<b>{PAPER}</b><br>{name}<br>{number(value)}×" for name, value in paper.items()],
+        customdata=[f"<b>{PAPER}</b><br>{name}<br>{value:g}×" for name, value in paper.items()],
         hovertemplate="%{customdata}<extra></extra>",
     )
     known = [_number(row.value) for of in ratios.values() for row in of.values() if row is not None]

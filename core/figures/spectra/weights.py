@@ -1,8 +1,10 @@
 """Spectra of the weights themselves: the update, the projection with and without it (Hu et al. 2021, section 7)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import plotly.graph_objects as go
 
 from core.analyses.tidy import Table
 from core.figures.curves import Line, Panel, curves
@@ -13,6 +15,7 @@ from core.figures.spectra import words
 from core.figures.spectra.layers import BAR, colors
 from core.figures.spectra.parts import (
     Drawn,
+    OverK,
     adapters,
     drawn,
     height,
@@ -33,11 +36,12 @@ _W = Style(FROZEN_COLOR, FROZEN_COLOR, "square", "dot")  # the projection's own 
 
 @dataclass(frozen=True)
 class _Look:
-    """A way to look at the weights: what a panel is of (component, statistic and y axis), and how to read it."""
+    """A way to look at the weights: what each panel is of (component, statistic, title), and how to read it."""
 
     panels: tuple[tuple[str, str, str], ...]
     how: str
     formula: str
+    y: str = "directions"
 
 
 _RANK = r"\exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \frac{s_i^2}{\sum_j s_j^2}"
@@ -64,11 +68,13 @@ LOOKS = {
         "The share of dW's first k directions that lies inside W's first k. 1: the update strengthens what W does "
         "most; as low as the dashed lines, which are random updates: it adds what W hardly does.",
         r"\frac{\lVert U_k^\top U'_k \rVert_F^2}{k}",
+        "share",
     ),
     "intruders": _Look(
         (("dW", "intruders", "intruder dimensions"),),
         "How many of the first 10 left singular directions of W + dW are like none of W's (|cosine| under 0.5).",
         r"\#\{i \le 10 : \max_j |\cos(u^{W+dW}_i, u^W_j)| < 0.5\}",
+        "of the first 10",
     ),
 }
 ENERGY = "energy of the update"
@@ -88,14 +94,14 @@ def weights(view: View, look: str, k: int = 1) -> Drawing:
     lines: list[Line] = []
     frame: list[Panel] = []
     for target in wanted:
-        for component, statistic, y in chosen.panels:
+        for component, statistic, title in chosen.panels:
             name = statistic.format(k=k)
             if component == "W+dW":
                 lines += [_line(side, rows, target, "W", name, len(frame)) for side in _bases(view)]
             lines += [_line(side, rows, target, component, name, len(frame)) for side in drawn(view)]
-            title = f"{y}, {target}" if len(wanted) > 1 else y
+            name_ = f"{title}, {target}" if len(wanted) > 1 else title
             limits = {"intruders": (-0.4, 10.4), "overlap": (-0.03, 1.03)}.get(statistic.partition("_")[0])
-            frame.append(Panel(title, "share" if look == OVERLAP else "number", y, range=limits))
+            frame.append(Panel(name_, chosen.y, title, range=limits))
     depth = DepthAxis.of(adapters(view), "layer")
     figure = curves(lines, frame, depth, columns=len(chosen.panels), stacked=view.narrow, height=_PANEL)
     names = tuple({statistic.format(k=k) for _, statistic, _ in chosen.panels})
@@ -139,7 +145,9 @@ def _energy(view: View) -> Drawing:
     return _drawing(view, ENERGY, fig, rows.pick(statistic=names))
 
 
-def columns(found, depth: DepthAxis, layers: int, what: str, value: str, panel: int) -> dict:  # type: ignore[no-untyped-def, type-arg]
+def columns(
+    found: Sequence[tuple[int, OverK]], depth: DepthAxis, layers: int, what: str, value: str, panel: int
+) -> dict[str, object]:
     """A heatmap of curves over k, one a layer: k upward, layers across."""
     at = np.array([layer for layer, _ in found])
     ks = max((len(curve.k) for _, curve in found), default=0)
@@ -158,7 +166,7 @@ def columns(found, depth: DepthAxis, layers: int, what: str, value: str, panel: 
     }
 
 
-def _drawing(view: View, look: str, figure, numbers: Table) -> Drawing:  # type: ignore[no-untyped-def]
+def _drawing(view: View, look: str, figure: go.Figure, numbers: Table) -> Drawing:
     chosen = LOOKS[look]
     return Drawing(
         figure,
