@@ -4,12 +4,14 @@ import streamlit as st
 
 from core.ui import overview, status
 from core.ui.badges import title
+from core.ui.links import PAGES
 from core.ui.setup import begin
 
 known, selection = begin("Overview")
 title("LoRAscope", known.models, selection.clips.source)
-st.markdown("Where in a speech encoder does LoRA learn to hear emotion?")
+st.markdown(PAGES[0].question)
 overview.first_look(known)
+overview.questions()
 overview.say_synthetic(known)
 overview.models(known)
 overview.clips_and_machine()

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from core.errors import Refusal
-from core.ui import clip_input, context, status
+from core.ui import clip_input, context, links, status
 from core.ui.answers import answer
-from core.ui.badges import title
+from core.ui.badges import head
 from core.ui.clip_page import ClipCharts
 from core.ui.clip_states import nothing_chosen, say_failures, say_progress, weighted_note
 from core.ui.clip_views import read
@@ -14,8 +14,7 @@ from core.ui.keys import Key
 from core.ui.setup import begin
 
 known, selection = begin("Clip", one_clip=True)
-title("Clip", selection.models, selection.clips.source)
-st.markdown("Layer by layer, what do the frozen and the LoRA model hear in this clip?")
+head(links.CLIP, selection.models, selection.clips.source)
 player = clip_input.bring()
 
 if not selection.models or selection.reference is None or selection.clips.clip is None:

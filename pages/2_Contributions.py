@@ -4,13 +4,12 @@ import streamlit as st
 
 from core.figures import contributions as figures
 from core.ui import corpus, links
-from core.ui.badges import title
+from core.ui.badges import head
 from core.ui.keys import Key
 from core.ui.setup import begin
 
 known, selection = begin("Contributions")
-title("Contributions", selection.models, selection.clips.source)
-st.markdown("Where in depth does LoRA write, and how strongly?")
+head(links.CONTRIBUTIONS, selection.models, selection.clips.source)
 page = corpus.ask(
     known,
     selection,

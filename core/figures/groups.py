@@ -37,7 +37,7 @@ def grouped(
     models = view.others if difference else view.models
     versus = view.reference.name if difference else None
     numbers = {
-        group: view.table(analysis, group).pick(versus=versus, model=tuple(m.name for m in models), **pick)
+        group: view.table(analysis, group).over_clips.pick(versus=versus, model=tuple(m.name for m in models), **pick)
         for group in view.groups
     }
     draw = _lines if len(numbers) <= MAX_LINES else _heatmaps
@@ -111,7 +111,7 @@ def _heatmaps(
         )
     height = TITLE + 4 + grid.plot_height + AXIS + _BAR
     left = 24 + 7 * max(len(ellipsis(name, _NAME)) for name in names)
-    apply_layout(fig, height, legend_rows=0, top=TITLE, bottom=AXIS + _BAR, left=left)
+    apply_layout(fig, height, legend_rows=0, top=TITLE, bottom=AXIS + _BAR, left=left, right=24)
     ticks = [low, (low + high) / 2, high]
     fig.update_layout(
         coloraxis={

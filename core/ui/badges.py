@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.corpora.source import DEMO
 from core.models.info import ModelInfo
+from core.ui.links import PAGES
 
 SYNTHETIC = "Synthetic demo"
 SYNTHETIC_HELP = (
@@ -14,8 +15,15 @@ SYNTHETIC_HELP = (
 )
 
 
+def head(path: str, models: Sequence[ModelInfo], source: str) -> None:
+    """The page's title and its question."""
+    page = next(page for page in PAGES if page.path == path)
+    title(page.title, models, source)
+    st.markdown(page.question)
+
+
 def title(text: str, models: Sequence[ModelInfo], source: str) -> None:
-    """The page's title, with the badge where a model or the clips are the demo's."""
+    """A title, with the badge where a model or the clips are the demo's."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="title"):
         st.title(text, width="content", anchor=False)
         synthetic = [model for model in models if model.synthetic]

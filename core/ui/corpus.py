@@ -42,8 +42,10 @@ class Corpus:
                 st.markdown(text)
             elif self.view.done:
                 st.markdown("These clips give no answer; the notes at the foot of the page say why.")
-            else:
+            elif self.study.now.active:
                 st.markdown("The models are listening …")
+            else:
+                st.markdown("There is no answer yet.")
 
     def show(self, key: Key, analysis: str, drawing: Drawing, on_pick: Pick | None = None) -> None:
         """A chart with its quiet row; `on_pick` as in core/ui/charts.py."""

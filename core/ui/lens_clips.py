@@ -16,6 +16,7 @@ from core.ui.charts import Pick
 from core.ui.clips import upload_label
 from core.ui.keys import Key
 from core.ui.selection import Selection
+from core.ui.sources import grouped
 
 _MEASURE = {"label": "the probability of the label", "kl": "KL to the model's own answer (no labels)"}
 
@@ -57,12 +58,14 @@ def draw(view: View, selection: Selection, group: str) -> None:
         st.caption("Which clips these are stands here as soon as the model has heard some.")
         return
     whose = f" {group}" if group else ""
-    st.caption(f"{found.n}{whose} clips by {_MEASURE[found.measure]} at point {point} of {model.name}.")
+    clips = f"{grouped(found.n)}{whose} clip{'' if found.n == 1 else 's'}"
+    st.caption(f"{clips} by {_MEASURE[found.measure]} at point {point} of {model.name}.")
     left, right = st.columns(2, gap="large")
     with left:
-        _list("Worst", found.worst, view, selection)
-    with right:
-        _list("Best", found.best, view, selection)
+        _list("Worst" if found.best else "The only one", found.worst, view, selection)
+    if found.best:
+        with right:
+            _list("Best", found.best, view, selection)
 
 
 def _list(title: str, readings: Sequence[Reading], view: View, selection: Selection) -> None:

@@ -23,16 +23,36 @@ class Link:
     parameters: Parameters
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page and the question it answers."""
+
+    path: str
+    title: str
+    icon: str
+    question: str
+
+
 HOME, CLIP = "app.py", "pages/1_Clip.py"
 CONTRIBUTIONS, LENS = "pages/2_Contributions.py", "pages/3_Lens.py"
 SPECTRA, SIMILARITY = "pages/4_Spectra.py", "pages/5_Similarity.py"
 PAGES = (
-    (HOME, "Overview", ":material/home:"),
-    (CLIP, "Clip", ":material/graphic_eq:"),
-    (CONTRIBUTIONS, "Contributions", ":material/stacked_line_chart:"),
-    (LENS, "Lens", ":material/search:"),
-    (SPECTRA, "Spectra", ":material/bar_chart:"),
-    (SIMILARITY, "Similarity", ":material/grid_on:"),
+    Page(HOME, "Overview", ":material/home:", "Where in a speech encoder does LoRA learn to hear emotion?"),
+    Page(
+        CLIP,
+        "Clip",
+        ":material/graphic_eq:",
+        "Layer by layer, what do the frozen and the LoRA model hear in this clip?",
+    ),
+    Page(
+        CONTRIBUTIONS,
+        "Contributions",
+        ":material/stacked_line_chart:",
+        "Where in depth does LoRA write, and how strongly?",
+    ),
+    Page(LENS, "Lens", ":material/search:", "At which depth does each model know its answer, and is it right?"),
+    Page(SPECTRA, "Spectra", ":material/bar_chart:", "How many directions do adapters use, forward and backward?"),
+    Page(SIMILARITY, "Similarity", ":material/grid_on:", "Do A and B move together, and which depths are alike?"),
 )
 _PAGE = "page"  # in the session: the one that was drawn last
 

@@ -13,7 +13,7 @@ from core.settings import settings
 from core.ui import context
 from core.ui.badges import SYNTHETIC, SYNTHETIC_HELP
 from core.ui.highlights import Look, highlights
-from core.ui.links import CLIP, Parameters, to_clip
+from core.ui.links import CLIP, HOME, PAGES, Parameters, carried, to_clip
 from core.ui.selection import default_models
 from core.ui.status import engine_line, size
 
@@ -50,6 +50,16 @@ def first_look(known: Models) -> None:
             if look.text:
                 place.caption(look.text)
         last.page_link(CLIP, label="**Your own voice**", icon=_GO)
+
+
+def questions() -> None:
+    """What there is to ask of many clips at once: a link to the page that answers it."""
+    st.subheader("What did LoRA change?", anchor=False)
+    cells = [cell for _ in range(2) for cell in st.columns(2, gap="medium")]
+    for cell, page in zip(cells, [page for page in PAGES if page.path not in (HOME, CLIP)], strict=True):
+        with cell.container(border=True):
+            st.page_link(page.path, label=f"**{page.title}**", icon=page.icon, query_params=carried())
+            st.caption(page.question)
 
 
 def say_synthetic(known: Models) -> None:

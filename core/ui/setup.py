@@ -19,7 +19,7 @@ def begin(title: str, *, one_clip: bool = False) -> tuple[Models, Selection]:
     viewport.watch()
     followed = links.follow(title)
     with st.sidebar:
-        st.markdown("### LoRAscope", help="Where in a speech encoder does LoRA learn to hear emotion?")
+        st.markdown("### LoRAscope", help=links.PAGES[0].question)
         sidebar.draw_pages()
         try:
             known = context.models()

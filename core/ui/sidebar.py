@@ -39,8 +39,8 @@ def choose(known: Models, *, one_clip: bool) -> Selection:
 
 def draw_pages() -> None:
     """Links to all pages; they keep what is chosen, also in a new tab."""
-    for path, label, icon in PAGES:
-        st.page_link(path, label=label, icon=icon, query_params=carried())
+    for page in PAGES:
+        st.page_link(page.path, label=page.title, icon=page.icon, query_params=carried())
 
 
 def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | None]:

@@ -43,8 +43,8 @@ def estimator(view: View) -> Estimator:
 
 
 def pair(view: View) -> tuple[ModelInfo, ModelInfo]:
-    """The two models of the heatmaps: the reference and the first other, unless asked for."""
-    default = view.others[0] if view.others else view.reference
+    """The two models of the heatmaps: the reference and the last other, unless asked for."""
+    default = view.others[-1] if view.others else view.reference
     return _model(view, "Compare", Key.ROWS, view.reference), _model(view, "with", Key.COLUMNS, default)
 
 

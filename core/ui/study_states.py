@@ -15,7 +15,7 @@ _FRAMES = {"all": "all frames, padding included", "audio": "frames that hold sou
 
 def scope(selection: Selection, view: View) -> str:
     """Variant, frames, clips and speakers in a line."""
-    clips = f"{grouped(view.total)} clip{'' if view.total == 1 else 's'}"
+    clips = _clips(view.total)
     speakers = view.speakers()
     chosen = selection.clips
     parts = [
@@ -33,7 +33,7 @@ def say_progress(study: Study, now: Snapshot, view: View) -> None:
     """How many clips the curves are over so far, in a line that is there before and after."""
     with st.container(key="progress", horizontal=True, vertical_alignment="center"):
         if now.state is State.READING:
-            st.markdown(f":material/hourglass_top: Reading {grouped(view.total)} clips …", width="content")
+            st.markdown(f":material/hourglass_top: Reading {_clips(view.total)} …", width="content")
         elif now.state is State.WORKING:
             st.markdown(f":material/hourglass_top: **{so_far(view)}** so far", width="content")
         elif now.state is State.CANCELLED:
@@ -50,10 +50,11 @@ def say_end(study: Study, now: Snapshot) -> None:
         st.button("Try again", key=Key.RETRY, on_click=_again, args=(study,))
     if now.unusable:
         names = ", ".join(one.name for one in now.unusable[:_NAMED])
-        st.warning(f"{len(now.unusable)} clips can't be used ({names}); the first: {now.unusable[0].reason}")
+        st.warning(f"{_clips(len(now.unusable))} can't be used ({names}); the first: {now.unusable[0].reason}")
     if now.failures:
         first = now.failures[0]
-        st.warning(f"{len(now.failures)} passes could not be made. The first: **{first.model}**, {first.reason}")
+        count = f"{len(now.failures)} pass{'' if len(now.failures) == 1 else 'es'}"
+        st.warning(f"{count} could not be made. The first: **{first.model}**, {first.reason}")
         if not now.active:
             st.button("Try again", key=Key.RETRY, on_click=_again, args=(study,))
 
@@ -63,12 +64,16 @@ def so_far(view: View) -> str:
     done = {model.name: sum(_most(view, group, model.name) for group in view.tables) for model in view.models}
     there = {name: count for name, count in done.items() if count}
     if len(set(there.values())) <= 1:
-        return f"{max(there.values(), default=0)} of {grouped(view.total)} clips"
-    return ", ".join(f"{name} {count}" for name, count in there.items()) + f" of {grouped(view.total)} clips"
+        return f"{max(there.values(), default=0)} of {_clips(view.total)}"
+    return ", ".join(f"{name} {count}" for name, count in there.items()) + f" of {_clips(view.total)}"
+
+
+def _clips(count: int) -> str:
+    return f"{grouped(count)} clip{'' if count == 1 else 's'}"
 
 
 def _most(view: View, group: str, model: str) -> int:
-    return max((table.curve(model=model, versus=None).n for table in view.tables[group].values()), default=0)
+    return max((table.over_clips.curve(model=model, versus=None).n for table in view.tables[group].values()), default=0)
 
 
 def _again(study: Study) -> None:
