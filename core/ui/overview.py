@@ -55,8 +55,9 @@ def first_look(known: Models) -> None:
 def questions() -> None:
     """What there is to ask of many clips at once: a link to the page that answers it."""
     st.subheader("What did LoRA change?", anchor=False)
-    cells = [cell for _ in range(2) for cell in st.columns(2, gap="medium")]
-    for cell, page in zip(cells, [page for page in PAGES if page.path not in (HOME, CLIP)], strict=True):
+    asked = [page for page in PAGES if page.path not in (HOME, CLIP)]
+    cells = [cell for _ in range(0, len(asked), 2) for cell in st.columns(2, gap="medium")]
+    for cell, page in zip(cells, asked, strict=False):
         with cell.container(border=True):
             st.page_link(page.path, label=f"**{page.title}**", icon=page.icon, query_params=carried())
             st.caption(page.question)
