@@ -152,12 +152,9 @@ def expect_spectra(adapters: Sequence[list[Truth]]) -> Expected:
             found |= _activations_and_gradients(one) | _weights(one)
         trained, first = models[:2]
         for component, gradient in SIDES:
-            sv90 = [
-                np.mean([textbook.spectrum(one.stacked(m, component, gradient=gradient))["sv90"] for m in one.weights])
-                for one in (first, trained)
-            ]
-            statistic = "grad_efficiency" if gradient else "efficiency"
-            found[trained.name, first.name, "", "", component, statistic] = sv90[0] / sv90[1]
+            grad = "grad_" if gradient else ""
+            sv90 = [found[one.name, "", "", "", component, f"{grad}sv90"] for one in (first, trained)]
+            found[trained.name, first.name, "", "", component, f"{grad}efficiency"] = sv90[0] / sv90[1]
     for (mine, *_), (theirs, *_) in pairwise(adapters):
         found |= _subspaces(mine, theirs)
     return found
