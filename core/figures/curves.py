@@ -89,12 +89,8 @@ def curves(
             _add_band(fig, line, depth)
     for line in lines:
         _add_line(fig, line, depth)
-    names = {line.name for line in lines}
-    rows = (
-        -(-sum(len(ellipsis(name, LEGEND_NAME)) + 9 for name in names) // (48 if stacked else 150))
-        if len(names) > 1
-        else 0
-    )
+    lengths = [len(ellipsis(name, LEGEND_NAME)) + 9 for name in {line.name for line in lines}]
+    rows = _legend_rows(lengths, 48 if stacked else 150) if len(lengths) > 1 else 0
     total = rows * LEGEND_ROW + TITLE + 4 + grid.plot_height + AXIS
     apply_layout(fig, total, legend_rows=rows, top=TITLE, left=WIDE_LEFT - 14)
     fig.update_layout(meta={"depth": True})
@@ -120,6 +116,13 @@ def hover(what: str, kind: Unit, curve: Curve) -> list[str]:
 def interval(value: float, low: float, high: float) -> str:
     """`0.212 [0.180, 0.240]`; without the brackets where there is no interval."""
     return f"{three(value)} [{three(low)}, {three(high)}]" if np.isfinite(low) and np.isfinite(high) else three(value)
+
+
+def _legend_rows(lengths: Sequence[int], width: int) -> int:
+    """Rows that entries of these lengths take: where one is not enough, Plotly gives each the longest one's width."""
+    if sum(lengths) <= width:
+        return 1
+    return -(-len(lengths) // max(1, width // max(lengths)))
 
 
 def _add_band(fig: go.Figure, line: Line, depth: DepthAxis) -> None:
