@@ -19,7 +19,7 @@ from core.figures.similarity.words import BANDS, NULL, NULL_STYLE, UNRELATED, ca
 from core.figures.theme import INK, Style
 from core.figures.view import View
 
-_ROW = 190  # pixels of a panel where there are two rows of them
+_ROW = 160  # pixels of a panel where there are two rows of them
 _ALONE = 320  # and where there is one
 _MOST = 4  # panels side by side
 _UNKNOWN = np.full(1, np.nan)
@@ -39,7 +39,11 @@ def alignment(
         how = f"A line a group of clips: {chosen.replace('_', ', ')}. The null bands are among the numbers."
     else:
         figure, numbers = _whole(view, list(every.values()), target, unrelated=unrelated)
-        how = f"How alike what A and B put out are over clips, from 0 to 1, whatever their rotation and scale. {NULL}"
+        how = (
+            f"How alike what A and B put out are over clips, from 0 to 1, whatever their rotation and scale. {NULL} "
+            "Each grey line has the dashes of the line it belongs to. The answer counts as differing the modules where "
+            "the intervals of trained and untrained do not overlap."
+        )
     kernel = "rbf" if view.variant == "released" else kernel
     unbiased = view.variant == "corrected"
     return Drawing(
@@ -71,7 +75,7 @@ def _whole(view: View, every: list[Series], target: str, *, unrelated: bool) -> 
             lines.append(Line(one.name, f"{model.name}<br>{kind}, {one.name}", style, one.curve(rows), layers, panel))
             if unrelated:
                 what = f"{model.name}<br>{kind}, {one.name}:<br>unrelated features"
-                lines.append(Line(UNRELATED, what, NULL_STYLE, one.null(rows), layers, panel))
+                lines.append(Line(UNRELATED, what, replace(NULL_STYLE, dash=style.dash), one.null(rows), layers, panel))
     depth = DepthAxis.of(view.models, "layer")
     height = _ROW if len(panels) > columns else _ALONE
     figure = curves(

@@ -13,6 +13,7 @@ from core.figures.view import View
 from core.models.info import ModelInfo
 
 _GROUPS_SAID = 4
+_NAMED = 3  # adapters whose layers are spelled out
 
 
 def answer(view: View) -> str:
@@ -36,14 +37,14 @@ def _aligned(view: View, gradient: bool) -> str:
     found = {name: of for name, of in found.items() if of}
     if not found:
         return ""
-    parts = []
+    parts: list[str] = []
     for model in adapters(view):
         if model.name in found:
             untrained = _curves(view, counterpart, model)
-            beside = f" (untrained {number(_mean(untrained))})" if untrained else ""
-            parts.append(f"{number(_mean(found[model.name]))} in **{model.name}**{beside}")
-    text = f"{kind.capitalize()}: mean CKA of A with B is {listed(parts)}. {_above(view, one)}"
-    return f"{text}{_apart(view, one, counterpart)}."
+            word = "" if parts else "untrained "
+            beside = f" ({word}{number(_mean(untrained))})" if untrained else ""
+            parts.append(f"**{model.name}** {number(_mean(found[model.name]))}{beside}")
+    return f"Mean A-B CKA, {kind}: {', '.join(parts)}; {_above(view, one)}{_apart(view, one, counterpart)}."
 
 
 def _released(view: View) -> str:
@@ -60,34 +61,36 @@ def _released(view: View) -> str:
 
 
 def _above(view: View, one: Series) -> str:
-    """Where the series is higher than what unrelated features give."""
-    below, total = {}, 0
+    """Where the series is no higher than what unrelated features give."""
+    within = {}
     for model in adapters(view):
         for target in targets([model]):
             rows = one.rows(view, model, target)
             curve, null = one.curve(rows), one.null(rows)
             if not len(null):
-                return "One clip's frames have no null band to hold it against"
-            total += len(curve)
-            within = curve.at[~(curve.value > null.high)]
-            if within.size:
-                what = model.name if len(targets([model])) == 1 else f"{model.name} ({target})"
-                below[what] = spans("layer", within.tolist())
-    if not below:
-        return f"All {total} modules are above unrelated features"
-    return f"No higher than unrelated features: {listed([f'{name} in {where}' for name, where in below.items()])}"
+                return "one clip's frames have no null band"
+            layers = curve.at[curve.value <= null.high].tolist()
+            if layers:
+                name = model.name if len(targets([model])) == 1 else f"{model.name} ({target})"
+                within[name] = spans("layer", layers)
+    return _nowhere(within) if within else "all above unrelated"
+
+
+def _nowhere(within: dict[str, str]) -> str:
+    if len(within) > _NAMED:
+        return f"no higher than unrelated in layers of {len(within)} adapters"
+    return f"no higher than unrelated: {listed([f'{name} in {where}' for name, where in within.items()])}"
 
 
 def _apart(view: View, one: Series, counterpart: Series) -> str:
-    """In how many modules training has changed it: the two intervals do not overlap."""
-    lower = higher = 0
+    """In how many modules training has changed it: the intervals of trained and untrained do not overlap."""
+    apart = total = 0
     for model in adapters(view):
         for trained, untrained in zip(_curves(view, one, model), _curves(view, counterpart, model), strict=False):
             if len(trained) == len(untrained):
-                lower += int((trained.high < untrained.low).sum())
-                higher += int((trained.low > untrained.high).sum())
-    found = [f"{count} {word}" for count, word in ((lower, "below"), (higher, "above")) if count]
-    return f"; {listed(found)} untrained, intervals apart" if found else ""
+                apart += int(((trained.high < untrained.low) | (trained.low > untrained.high)).sum())
+                total += int((np.isfinite(trained.low) & np.isfinite(untrained.low)).sum())
+    return f", {apart} of {total} differ" if total else ""
 
 
 def _depths(view: View) -> str:
@@ -96,10 +99,14 @@ def _depths(view: View) -> str:
     found = {name: curve for name, curve in found.items() if np.isfinite(curve.value).any()}
     if not found:
         return ""
-    parts = listed([f"**{name}** at {_lowest(curve)}" for name, curve in found.items()])
+    places: dict[int, list[str]] = {}
+    for name, curve in found.items():
+        at, size = _lowest(curve)
+        places.setdefault(at, []).append(f"**{name}** {size}")
+    parts = "; ".join(f"at point {at}: {', '.join(sizes)}" for at, sizes in places.items())
     first = next(iter(found.values()))
     n = "" if view.total == 1 else across(first.n, view.speakers())
-    return f"Least like {view.reference.name} at equal depth (CKA): {parts}{n}."
+    return f"Least like {view.reference.name} {parts}{n}."
 
 
 def _by_group(view: View) -> list[str]:
@@ -115,7 +122,9 @@ def _by_group(view: View) -> list[str]:
         curves = {group: depth_curve(view, model, "cka_layers", group) for group in view.groups}
         curves = {group: curve for group, curve in curves.items() if np.isfinite(curve.value).any()}
         lowest = {group: float(np.nanmin(curve.value)) for group, curve in curves.items()}
-        sizes = {group: f"**{group}** at {_lowest(curve)}{across(curve.n, 0)}" for group, curve in curves.items()}
+        sizes = {
+            group: f"**{group}** {size} at point {at}" for group, of in curves.items() for at, size in [_lowest(of)]
+        }
         lines.append(_said(f"{model.name} is least like {view.reference.name}:", lowest, sizes))
     return lines
 
@@ -140,6 +149,7 @@ def _mean(found: list[Curve]) -> float:
     return float(np.nanmean(np.concatenate([curve.value for curve in found])))
 
 
-def _lowest(curve: Curve) -> str:
+def _lowest(curve: Curve) -> tuple[int, str]:
+    """The point where a curve is lowest, and how low."""
     at = int(np.nanargmin(curve.value))
-    return f"point {curve.at[at]}, {interval(curve.value[at], curve.low[at], curve.high[at])}"
+    return int(curve.at[at]), interval(curve.value[at], curve.low[at], curve.high[at])

@@ -34,16 +34,18 @@ def same_depth(view: View, estimator: Estimator) -> Drawing:
         tables = {group: {"cka": table.pick(statistic=statistic)} for group, table in found.items()}
         figure, _ = grouped(replace(view, models=models, tables=tables), "cka", depth, "point", "CKA")
     else:
-        lines = []
+        lines, bands = [], []
         for model in models:
             layers = model.shape.layers
             of = found[""].pick(model=model.name)
             what = f"{model.name}<br>with {view.reference.name}"
             curve, null = of.curve(statistic=statistic), of.curve(statistic=f"{statistic}_null")
             lines.append(Line(model.name, what, view.styles[model.name], curve, layers, kind="point"))
-            lines.append(Line(UNRELATED, f"{what}:<br>unrelated features", NULL_STYLE, null, layers, kind="point"))
+            bands.append(Line(UNRELATED, f"{what}:<br>unrelated features", NULL_STYLE, null, layers, kind="point"))
         title = f"the same point of {view.reference.name}"
-        figure = curves(lines, [Panel(f"with {title}", "CKA")], depth, columns=1, stacked=view.narrow, height=300)
+        figure = curves(
+            lines + bands, [Panel(f"with {title}", "CKA")], depth, columns=1, stacked=view.narrow, height=300
+        )
     own = unbiased(view.variant, estimator)
     return Drawing(
         figure,

@@ -123,7 +123,7 @@ def _add_map(fig: go.Figure, i: int, one: Grid, *, leading: bool) -> None:
         **where,
     )
     panel_label(fig, i, f"<b>{one.title}</b>", shift=6)
-    own = "each point" if one.rows == one.columns else f"point of {ellipsis(one.columns.name, 20)}"
+    own = "point" if one.rows == one.columns else f"point of {ellipsis(one.columns.name, 20)}"
     fig.layout[axis("xaxis", i)].update(
         range=[-0.5, q - 0.5], tickvals=depth_ticks(q - 1, 8), title={"text": own}, showgrid=False
     )
@@ -131,7 +131,7 @@ def _add_map(fig: go.Figure, i: int, one: Grid, *, leading: bool) -> None:
         range=[-0.5, p - 0.5], tickvals=depth_ticks(p - 1, 8), matches=None, showticklabels=True, showgrid=False
     )
     if leading:
-        fig.layout[axis("yaxis", i)].title = {"text": "point of the first"}
+        fig.layout[axis("yaxis", i)].title = {"text": "point"}
 
 
 def _hover(one: Grid) -> list[list[str]]:
