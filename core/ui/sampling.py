@@ -40,7 +40,9 @@ def _by(kept: Sequence[Listed], models: Sequence[ModelInfo]) -> str | None:
     options = [field for field in FIELDS if len({value_of(clip, field) for clip in kept} - {None}) > 1]
     if any(clip.label for clip in kept):
         options += [f"{CORRECT}{model.name}" for model in models]
-    if st.session_state.get(Key.BY) not in (None, *options):
+    asked = links.asked(Key.BY)
+    if asked and asked not in options:
+        st.caption(f"These clips can't be split by {asked}.")
         st.session_state[Key.BY] = None
     return st.selectbox(
         "Split by",

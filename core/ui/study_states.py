@@ -25,7 +25,7 @@ def scope(selection: Selection, view: View) -> str:
     ]
     if chosen.balanced is not None:
         parts.append(f"{chosen.balanced} per class, seed {chosen.seed}")
-    parts += [f"only {field} {value}" for field, value in chosen.where.items()]
+    parts += [f"only {value if field == Key.FOLD else f'{field} {value}'}" for field, value in chosen.where.items()]
     return " · ".join(parts)
 
 

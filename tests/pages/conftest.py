@@ -1,7 +1,9 @@
 """The app without a browser, over an engine that invents records at once instead of running models."""
 
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,14 +27,22 @@ TIMEOUT_S = 60
 
 @dataclass
 class Inventor:
-    """A backend that writes random records; `refuse` maps a model's name to the reason it fails with."""
+    """A backend that writes random records; `refuse` maps a model's name to the reason it fails with.
+
+    It waits while `gate` is closed.
+    """
 
     store: Store
     refuse: dict[str, str] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
     restarts: int = 0
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def run(self, batch: Batch) -> list[str | None]:
+        assert self.gate.wait(TIMEOUT_S)
         reasons: list[str | None] = []
         for task in batch.passes:
             self.seen.append(task.model.name)
@@ -68,6 +78,7 @@ class Dashboard:
 
     def settle(self, app: AppTest) -> AppTest:
         """Wait for what the page asked for, as its polling would, and run it again."""
+        until(lambda: not context.board().active())
         for job in self.engine.jobs():
             assert isinstance(job, Job)
             assert job.wait(TIMEOUT_S)
@@ -78,19 +89,34 @@ class Dashboard:
 def dashboard(tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
     monkeypatch.setenv("LORASCOPE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("LORASCOPE_REGISTRY", str(registry))
-    _forget()
+    forget()
     inventor = Inventor(context.store())
     engine = LocalEngine(inventor, context.store(), context.reader(), Precision(), device="cpu", batch_size=4)
     monkeypatch.setattr(context, "local_engine", lambda *_, **__: engine)
     yield Dashboard(inventor, engine)
+    close(engine)
+
+
+def close(engine: LocalEngine) -> None:
+    """End a dashboard's processes and let the next test have its own."""
     engine.close()
-    _forget()
+    context.board()._tools.computer.close()
+    forget()
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Settings, tools and data that the server keeps between page runs."""
     settings.cache_clear()
     st.cache_resource.clear()
     st.cache_data.clear()
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def chart(app: AppTest, key: str) -> dict:
