@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.figures import lens as figures
+from core.figures.curves import MAX_LINES
 from core.ui import corpus, lens_clips, links
 from core.ui.badges import title
 from core.ui.keys import Key
@@ -34,8 +35,11 @@ with st.container(horizontal=True, vertical_alignment="center"):
             bind="query-params",
             label_visibility="collapsed",
         )
-    difference = st.toggle(f"minus {view.reference.name}", key=Key.DIFFERENCE, bind="query-params")
-    st.caption("Press a marker: the clips behind it are listed below.", width="content")
+    difference = bool(view.others) and st.toggle(
+        f"minus {view.reference.name}", key=Key.DIFFERENCE, bind="query-params"
+    )
+    if len(view.groups) <= MAX_LINES:  # more are a heatmap
+        st.caption("Press a marker: the clips behind it are listed below.", width="content")
 main = figures.main(view, curve, difference=difference)
 page.show(Key.LENS, "lens", main, lens_clips.pick(view, main, difference=difference))
 

@@ -72,6 +72,11 @@ class Table:
     def _codes(self) -> dict[str, int]:
         return {word: code for code, word in enumerate(self.words)}
 
+    @cached_property
+    def over_clips(self) -> "Table":
+        """The rows that are no single clip's: all that most figures ask for, and few where there are many clips."""
+        return self.pick(clip_id=None)
+
     def pick(self, **equal: Wanted) -> "Table":
         """The rows whose columns have these values."""
         kept = np.ones(len(self), dtype=bool)

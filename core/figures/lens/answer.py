@@ -20,11 +20,12 @@ def answer(view: View) -> str:
     """
     if view.by:
         return _by_group(view)
-    return "  \n".join(line for line in (_uar(view), _saturation(view), _kl(view)) if line)
+    right = _uar(view) if len(view.clips) > 1 else ""  # one clip has no recall worth a word
+    return "  \n".join(line for line in (right, _saturation(view), _kl(view)) if line)
 
 
 def _uar(view: View) -> str:
-    rows = view.table("lens").pick(statistic="uar")
+    rows = view.table("lens").over_clips.pick(statistic="uar")
     reference = view.reference.name
     found = [
         (model.name, curve)
@@ -55,16 +56,18 @@ def _since(curve: Curve) -> str:
 
 def _uar_levels(view: View) -> str:
     """The last points' own, where no difference is defined."""
-    rows = view.table("lens").pick(statistic="uar", versus=None)
-    found = [(model.name, curve) for model in view.models if len(curve := rows.curve(model=model.name))]
+    rows = view.table("lens").over_clips.pick(statistic=("kl", "uar"), versus=None)
+    found = [
+        (model.name, curve) for model in view.models if len(curve := rows.curve(model=model.name, statistic="uar"))
+    ]
     if not found:
-        return ""
+        return "These clips have no labels: whether the lens is right, nobody knows." if len(rows) else ""
     sizes = [f"**{name}** {interval(curve.value[-1], curve.low[-1], curve.high[-1])}" for name, curve in found]
     return f"Lens UAR at the last point: {listed(sizes)}{across(found[0][1].n, view.speakers())}."
 
 
 def _saturation(view: View) -> str:
-    rows = view.table("lens").pick(component="landmark", statistic="saturation", clip_id=None)
+    rows = view.table("lens").over_clips.pick(component="landmark", statistic="saturation")
     total = len({clip.clip_id for clip in view.clips})
     found = [(model.name, row) for model in view.models if (row := rows.one(model=model.name))]
     there = [(name, row) for name, row in found if row.value is not None]
@@ -78,7 +81,7 @@ def _saturation(view: View) -> str:
 
 
 def _kl(view: View) -> str:
-    rows = view.table("lens").pick(component="landmark", clip_id=None)
+    rows = view.table("lens").over_clips.pick(component="landmark")
     places: dict[str, list[str]] = {}
     for model in view.models:
         lowest, rise = (rows.one(model=model.name, statistic=name) for name in ("kl_min", "kl_rebound"))
@@ -100,7 +103,7 @@ def _by_group(view: View) -> str:
     name, reference = adapters[-1].name, view.reference.name
     found = {}
     for group in view.groups:
-        curve = view.table("lens", group).curve(model=name, versus=reference, statistic="uar")
+        curve = view.table("lens", group).over_clips.curve(model=name, versus=reference, statistic="uar")
         if len(curve) and np.isfinite(curve.value[-1]):
             found[group] = curve
     if not found:

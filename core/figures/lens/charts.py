@@ -90,7 +90,7 @@ def main(view: View, measure: Measure = "KL", *, difference: bool = False) -> Dr
 
 def _four(view: View, depth: DepthAxis, difference: bool) -> tuple[go.Figure, Table]:
     versus = view.reference.name if difference else None
-    rows = view.table("lens").pick(versus=versus, statistic=tuple(CURVES.values()))
+    rows = view.table("lens").over_clips.pick(versus=versus, statistic=tuple(CURVES.values()))
     lines = [
         Line(
             model.name,
@@ -118,7 +118,8 @@ def _four(view: View, depth: DepthAxis, difference: bool) -> tuple[go.Figure, Ta
     figure = curves(lines, panels, depth, columns=2, stacked=view.narrow, height=165)
     for i, name in enumerate(CURVES):
         y = figure.layout[axis("yaxis", i)]
-        y.update(title={"text": _UNITS[name]}, showticklabels=True)
+        y.update(showticklabels=True, rangemode="normal" if difference else "tozero")
+        y.title.text = _UNITS[name]
         if not view.narrow:
             left = i % 2 * (1 + _MIDDLE) / 2
             figure.layout[axis("xaxis", i)].domain = (left, left + (1 - _MIDDLE) / 2)
@@ -131,13 +132,13 @@ def _say_labels(view: View, figure: go.Figure, panel: int, rows: Table, differen
     """Chance as a dotted line; or why the panel stays empty."""
     where = {"xref": f"{axis('x', panel)} domain", "yref": axis("y", panel)}
     classes = {len(model.labels) for model in view.models}
-    if len(classes) == 1 and not difference:
+    if len(rows.pick(statistic="kl")) and not len(rows.pick(statistic="accuracy")):
+        where["yref"] += " domain"
+        figure.add_annotation(text="no labels", x=0.5, y=0.6, showarrow=False, font={"size": 14}, **where)
+    elif len(classes) == 1 and not difference:
         chance = 1 / classes.pop()
         line = {"color": RULE, "width": 1, "dash": "dot"}
         figure.add_shape(type="line", x0=0, x1=1, y0=chance, y1=chance, line=line, layer="below", **where)
-    if len(rows.pick(statistic="kl")) and not len(rows.pick(statistic="accuracy")):
-        middle = {"x": 0.5, "y": 0.5, "xref": where["xref"], "yref": f"{where['yref']} domain"}
-        figure.add_annotation(text="no labels", showarrow=False, font={"size": 14}, **middle)
 
 
 def pointed(view: View, drawing: Drawing, trace: int, index: int, *, difference: bool = False) -> tuple[str, int, str]:
@@ -155,7 +156,7 @@ def trajectories(view: View, group: str = "") -> Drawing:
     Of more than 7 classes, the 7 that rise highest anywhere.
     """
     depth = DepthAxis.of(view.models, "point")
-    rows = view.table("lens", group).pick(statistic="mean_prob", versus=None)
+    rows = view.table("lens", group).over_clips.pick(statistic="mean_prob", versus=None)
     found = [
         (canonical(label), i, model, rows.curve(model=model.name, component=label))
         for i, model in enumerate(view.models)

@@ -19,6 +19,7 @@ from core.figures.view import View
 from core.models.info import ModelInfo
 
 _STRIP, _GAP, _ROW = 105, 34, 44  # pixels
+_SHARE = 0.84  # of a row's height that its models take
 _LEFT = 96  # room for the landmarks' names
 
 
@@ -54,7 +55,8 @@ def convergence(view: View, group: str = "") -> Drawing:
     """Strips under each other over points of depth: contribution of attention + MLP, KL, CKA with the last point, and
     a row a landmark. With a split over one group's clips."""
     depth = DepthAxis.of(view.models, "point")
-    lens, written = (view.table(name, group) for name in ("lens", "contributions"))
+    whole, written = view.table("lens", group), view.table("contributions", group)
+    lens = whole.over_clips
     strips: Sequence[tuple[str, str, Table, Unit]] = (
         (
             "contribution of attention + MLP",
@@ -79,15 +81,19 @@ def convergence(view: View, group: str = "") -> Drawing:
         for model in view.models
     ]
     panels = [Panel(title, y) for title, y, _, _ in strips] + [Panel("landmarks", "")]
-    figure = curves(lines, panels, depth, columns=1, height=_STRIP)
-    _stack(figure, len(strips))
     marks = lens.pick(component="landmark"), written.pick(component="landmark", versus=None)
-    for i, landmark in enumerate(_LANDMARKS):
-        for model in view.models:
-            _mark(figure, view, depth, marks[landmark.analysis == "contributions"], landmark, i, model, len(strips))
+    figure = curves(lines, panels, depth, columns=1, stacked=view.narrow, height=_STRIP)
+    for i, (_, _, rows, _) in enumerate(strips):
+        if not np.isfinite(rows.columns["value"]).any():
+            figure.layout[axis("yaxis", i)].range = (0, 1)
+    _stack(figure, len(strips))
+    own = whole.pick(component="landmark", statistic=("saturation", "critical"))
+    for model in view.models:
+        _add_clips(figure, view, depth, own, model, len(strips))
+        _add_marks(figure, view, depth, model, group, len(strips))
     return Drawing(
         figure,
-        {group: _together([rows for _, _, rows, _ in strips] + [one.pick(clip_id=None) for one in marks])},
+        {group: _together([*(rows for _, _, rows, _ in strips), *marks])},
         f"Contribution, KL, CKA with the last point and landmarks over one depth axis. {coincide(view, group)}",
         "All strips share the depth axis; what a layer writes stands half-way between its points. Markers are over "
         "clips, with their interval where there is one; the boxes behind saturation and critical layer are the clips' "
@@ -149,8 +155,8 @@ def missing(view: View, group: str = "") -> str:
 
 
 def _row(view: View, landmark: _Landmark, model: ModelInfo, group: str) -> Row | None:
-    return view.table(landmark.analysis, group).one(
-        component="landmark", statistic=landmark.statistic, model=model.name, versus=None, clip_id=None
+    return view.table(landmark.analysis, group).over_clips.one(
+        component="landmark", statistic=landmark.statistic, model=model.name, versus=None
     )
 
 
@@ -186,62 +192,67 @@ def _stack(figure: go.Figure, strips: int) -> None:
     )
 
 
-def _mark(
-    figure: go.Figure,
-    view: View,
-    depth: DepthAxis,
-    rows: Table,
-    landmark: _Landmark,
-    row: int,
-    model: ModelInfo,
-    panel: int,
-) -> None:
-    """A model's marker in a landmark's row, before the clips' own."""
+def _add_clips(figure: go.Figure, view: View, depth: DepthAxis, rows: Table, model: ModelInfo, panel: int) -> None:
+    """The clips' own landmarks as light boxes behind their means."""
     style = view.styles[model.name]
-    share = 0.84 / len(view.models)
-    y = row + share * (view.models.index(model) - (len(view.models) - 1) / 2)
-    where = {"xaxis": axis("x", panel), "yaxis": axis("y", panel), "legendgroup": model.name, "showlegend": False}
-    if landmark.by_clip:
-        columns = rows.pick(statistic=landmark.by_clip, model=model.name).columns
-        own = columns["value"][columns["clip_id"] != EMPTY]
-        if np.isfinite(own).any():
-            figure.add_box(
-                x=_places(depth, own[np.isfinite(own)], landmark, model).astype(np.float32),
-                y0=y,
-                orientation="h",
-                width=0.8 * share,
-                boxpoints=False,
-                fillcolor=with_alpha(style.color, 0.14),
-                line={"color": with_alpha(style.color, 0.55), "width": 1},
-                hoverinfo="skip",
-                **where,
-            )
-    found = rows.one(statistic=landmark.statistic, model=model.name, clip_id=None)
-    if found is None or found.value is None:
-        return
-    low, high = (np.nan if bound is None else bound for bound in (found.ci_low, found.ci_high))
-    x, x_low, x_high = _places(depth, [found.value, low, high], landmark, model).tolist()
-    what = f"{landmark.name} {landmark.kind} " if landmark.kind == "layer" else f"{landmark.name} "
+    x, y = [np.empty(0)], [np.empty(0)]
+    for i, landmark in enumerate(_LANDMARKS):
+        if landmark.by_clip:
+            columns = rows.pick(statistic=landmark.by_clip, model=model.name).columns
+            own = columns["value"][(columns["clip_id"] != EMPTY) & np.isfinite(columns["value"])]
+            x.append(_places(depth, own, landmark, model))
+            y.append(np.full(len(own), _height(view, i, model)))
+    figure.add_box(
+        x=np.concatenate(x).astype(np.float32),
+        y=np.concatenate(y).astype(np.float32),
+        orientation="h",
+        width=0.8 * _SHARE / len(view.models),
+        boxpoints=False,
+        fillcolor=with_alpha(style.color, 0.14),
+        line={"color": with_alpha(style.color, 0.55), "width": 1},
+        hoverinfo="skip",
+        **_where(model, panel),
+    )
+
+
+def _add_marks(figure: go.Figure, view: View, depth: DepthAxis, model: ModelInfo, group: str, panel: int) -> None:
+    """A model's marker in each landmark's row, with its interval where it has one."""
+    style = view.styles[model.name]
+    x, y, more, less, text = [], [], [], [], []
+    for i, landmark in enumerate(_LANDMARKS):
+        found = _row(view, landmark, model, group)
+        if found is None or found.value is None:
+            continue
+        low, high = (np.nan if bound is None else bound for bound in (found.ci_low, found.ci_high))
+        at, start, end = _places(depth, [found.value, low, high], landmark, model).tolist()
+        x.append(at)
+        y.append(_height(view, i, model))
+        more.append(end - at if np.isfinite(end) else 0.0)
+        less.append(at - start if np.isfinite(start) else 0.0)
+        what = f"{landmark.name}: {landmark.kind} {interval(found.value, low, high)}"
+        text.append(f"<b>{model.name}</b><br>{what}<br>{found.n} clips")
+    error = {"type": "data", "symmetric": False, "array": more, "arrayminus": less}
     figure.add_scatter(
-        x=[x],
-        y=[y],
+        x=x,
+        y=y,
         mode="markers",
         marker={"symbol": style.symbol, "color": style.color, "size": 9, "line": {"color": style.edge, "width": 1}},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [x_high - x],
-            "arrayminus": [x - x_low],
-            "color": style.color,
-            "thickness": 1.5,
-            "width": 3,
-            "visible": bool(np.isfinite(low) and np.isfinite(high)),
-        },
-        customdata=[f"<b>{model.name}</b><br>{what}{interval(found.value, low, high)}<br>{found.n} clips"],
+        error_x=error | {"color": style.color, "thickness": 1.5, "width": 3},
+        customdata=text,
         hovertemplate="%{customdata}<extra></extra>",
         cliponaxis=False,
-        **where,
+        **_where(model, panel),
     )
+
+
+def _height(view: View, row: int, model: ModelInfo) -> float:
+    """Models of a row lie under each other."""
+    return row + _SHARE / len(view.models) * (view.models.index(model) - (len(view.models) - 1) / 2)
+
+
+def _where(model: ModelInfo, panel: int) -> dict[str, object]:
+    axes = {"xaxis": axis("x", panel), "yaxis": axis("y", panel)}
+    return axes | {"legendgroup": model.name, "showlegend": False}
 
 
 def _together(tables: Sequence[Table]) -> Table:
