@@ -184,6 +184,8 @@ def test_a_split_has_a_line_a_group(view, table):
     assert {trace.legendgroup for trace in drawing.figure.data} == {"anger", "sadness"}
     assert drawing.numbers["anger"].distinct("statistic") == ["grad_sv90"]
     assert drawing.numbers["anger"].distinct("module") == ["0.v_proj", "2.v_proj"]
+    forward = figures.split(parted, "A activations", figures.NORM, "v_proj")
+    assert forward.numbers["anger"].distinct("statistic") == ["grad_norm"]
     ratios = figures.efficiency(parted, "B activations")
     assert list(ratios.numbers) == ["anger", "sadness"]
     assert next(trace for trace in ratios.figure.data if "paper" in trace.name).x == (10.4, 10.4)

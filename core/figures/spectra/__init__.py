@@ -2,9 +2,9 @@
 
 from core.figures.spectra.answer import answer
 from core.figures.spectra.energy import energy
-from core.figures.spectra.layers import MEASURES, heatmap, norms, split
+from core.figures.spectra.layers import MEASURES, NORM, heatmap, norms, split
 from core.figures.spectra.parts import KINDS, adapters, targets
-from core.figures.spectra.subspaces import pairs, subspaces
+from core.figures.spectra.subspaces import SHARED, pairs, subspaces
 from core.figures.spectra.sv90 import distribution, efficiency
 from core.figures.spectra.weights import LOOKS, OVERLAP, overlap_sizes, weights
 from core.figures.spectra.words import COMPARED, NO_CLIPS, unlabelled
@@ -14,8 +14,10 @@ __all__ = [
     "KINDS",
     "LOOKS",
     "MEASURES",
+    "NORM",
     "NO_CLIPS",
     "OVERLAP",
+    "SHARED",
     "adapters",
     "answer",
     "distribution",

@@ -41,8 +41,11 @@ def _by_model(view: View) -> str:
             lines.append(f"**{model.name}**: {', '.join(parts)}.")
     if not lines or counted is None:
         return ""
-    what = "untrained → trained and their ratio" if ratios else "without an untrained counterpart"
-    head = f"Directions that hold 90 % of the activations, mean over modules, {what}"
+    head = "Directions that hold 90 % of the activations, mean over modules"
+    if ratios:
+        head += ", untrained → trained and their ratio"
+    elif view.done:
+        head += ", without an untrained counterpart"
     last = [_paper(ratios)] if ratios else []
     return "  \n".join([f"{head}{across(counted.n or 0, view.speakers())}:", *lines, *last])
 

@@ -11,6 +11,7 @@ from core.figures.drawing import Drawing
 from core.figures.groups import grouped
 from core.figures.layout import AXIS, TITLE, apply_layout, axis, color_bar, ellipsis
 from core.figures.spectra import words
+from core.figures.spectra.answer import answer
 from core.figures.spectra.energy import longest
 from core.figures.spectra.parts import (
     KINDS,
@@ -26,11 +27,13 @@ from core.figures.spectra.parts import (
 from core.figures.theme import PROBABILITY_SCALE
 from core.figures.view import View
 
+NORM = "gradient norm"
 MEASURES = {"SV90": "sv90", "effective rank": "effective_rank", "stable rank": "stable_rank", "top-10 energy": "top10"}
 _FORMULA = {
     "SV90": r"\min\Big\{k : \frac{\sum_{i \le k} s_i^2}{\sum_i s_i^2} \ge 0.9\Big\}",
     "effective rank": r"\exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \frac{s_i^2}{\sum_j s_j^2}",
     "stable rank": r"\frac{\sum_i s_i^2}{s_1^2}",
+    NORM: r"\lVert G \rVert_F = \sqrt{\sum_{\text{clips}} \sum_f \lVert \nabla_{x_f} \mathcal{L} \rVert_2^2}",
     "top-10 energy": r"\frac{\sum_{i \le 10} s_i^2}{\sum_i s_i^2}",
 }
 _ROW = 24  # pixels of a heatmap's row
@@ -110,7 +113,10 @@ def colors(fig: go.Figure, plot_height: int, title: str, ends: tuple[float, floa
 
 
 def split(view: View, kind: str, measure: str, target: str) -> Drawing:
-    """With a split: the measure of the trained adapters over layers, a line a group."""
+    """With a split: the measure of the trained adapters' modules of one target over layers, a line a group.
+
+    The gradient norm is that of the kind's gradient, also where the kind is an activation.
+    """
     trained = replace(view, models=adapters(view))
     chosen = KINDS[kind]
     figure, numbers = grouped(
@@ -120,64 +126,52 @@ def split(view: View, kind: str, measure: str, target: str) -> Drawing:
         "layer",
         measure,
         component=chosen.component,
-        statistic=chosen.statistic(MEASURES[measure]),
+        statistic="grad_norm" if measure == NORM else chosen.statistic(MEASURES[measure]),
         module=tuple(name for model in trained.models for name in modules(model, target)),
     )
+    what = f"{measure} of {chosen.component}" if measure == NORM else f"{measure} of {kind}"
     return Drawing(
         figure,
         numbers,
-        f"{measure} of {kind} in {target} over layers, by {view.by}.",
-        f"How many directions the trained adapters use over each group of clips. {words.BANDS} {words.WIDE}",
+        f"{what} in {target} over layers, by {view.by}. {answer(view)}",
+        f"{what} over each group of clips, of the trained adapters. A group of fewer clips has smaller norms and can "
+        f"fill fewer directions. {words.BANDS} {words.WIDE}",
         _FORMULA[measure],
         "s: singular values of the stacked matrix of the group's clips, not centred.",
     )
 
 
-def norms(view: View, kind: str = "A gradients") -> Drawing:
-    """How strong the loss' gradients with respect to A's and B's outputs are over layers; split: those of `kind`."""
-    trained = replace(view, models=adapters(view))
-    depth = DepthAxis.of(trained.models, "layer")
-    wanted = targets(trained.models)
-    if view.by:
-        figure, numbers = grouped(
-            trained,
-            "spectra",
-            depth,
-            "layer",
-            "gradient norm",
-            component=KINDS[kind].component,
-            statistic="grad_norm",
-            module=tuple(name for model in trained.models for name in modules(model, wanted[0])),
+def norms(view: View) -> Drawing:
+    """How strong the loss' gradients with respect to A's and B's outputs are over layers."""
+    wanted = targets(adapters(view))
+    rows = view.table("spectra").pick(statistic="grad_norm")
+    lines = [
+        Line(
+            side.name,
+            f"{side.name}<br>{target}, gradient at {component}",
+            side.style,
+            rows.curve(model=side.name, component=component, module=modules(side.model, target)),
+            side.model.shape.layers,
+            2 * t + c,
         )
-    else:
-        rows = view.table("spectra").pick(statistic="grad_norm")
-        numbers = {"": rows}
-        lines = [
-            Line(
-                side.name,
-                f"{side.name}<br>{target}, gradient at {component}",
-                side.style,
-                rows.curve(model=side.name, component=component, module=modules(side.model, target)),
-                side.model.shape.layers,
-                2 * t + c,
-            )
-            for t, target in enumerate(wanted)
-            for c, component in enumerate(("A", "B"))
-            for side in drawn(view)
-        ]
-        frame = [
-            Panel(f"at {component}'s output{f', {target}' if len(wanted) > 1 else ''}", "gradient norm", component)
-            for target in wanted
-            for component in ("A", "B")
-        ]
-        figure = curves(lines, frame, depth, columns=2, stacked=view.narrow, height=260)
-        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+        for t, target in enumerate(wanted)
+        for c, component in enumerate(("A", "B"))
+        for side in drawn(view)
+    ]
+    frame = [
+        Panel(f"at {component}'s output{f', {target}' if len(wanted) > 1 else ''}", NORM, "norm")
+        for target in wanted
+        for component in ("A", "B")
+    ]
+    depth = DepthAxis.of(adapters(view), "layer")
+    figure = curves(lines, frame, depth, columns=2, stacked=view.narrow, height=260)
+    figure.update_yaxes(type="log", dtick=1, tickformat="~g")
     return Drawing(
         figure,
-        numbers,
+        {"": rows},
         "Norms of the loss' gradients with respect to what A and B put out, over layers.",
         "Where in depth the loss pulls at the adapters, over all clips together; it grows with the number of clips. "
-        f"{'' if view.by else 'The axis is logarithmic. '}{words.BANDS} {words.WIDE}",
-        r"\lVert G \rVert_F = \sqrt{\sum_{\text{clips}} \sum_f \lVert \nabla_{x_f} \mathcal{L} \rVert_2^2}",
+        f"The axis is logarithmic. {words.BANDS} {words.WIDE}",
+        _FORMULA[NORM],
         words.counterpart(view.variant),
     )

@@ -10,10 +10,10 @@ from core.figures.spectra import words
 from core.figures.spectra.layers import BAR, colors
 from core.figures.spectra.parts import adapters, height, name_panels, over_k, panels, targets, whole
 from core.figures.spectra.weights import columns
-from core.figures.theme import RULE
 from core.figures.view import View
 from core.models.info import ModelInfo
 
+SHARED = "shared directions"
 _PANEL = 300  # pixels
 
 
@@ -48,7 +48,7 @@ def subspaces(view: View, pair: str) -> Drawing:
     )
     sizes = max(m.rank for m in one.lora), max(m.rank for m in other.lora)
     end = min(sizes) + 0.5
-    fig.add_shape(type="line", x0=0.5, y0=0.5, x1=end, y1=end, line={"color": RULE, "width": 1, "dash": "dot"})
+    fig.add_shape(type="line", x0=0.5, y0=0.5, x1=end, y1=end, line={"color": "#ffffff", "width": 2, "dash": "dot"})
     fig.update_layout(
         xaxis={"range": (0.5, sizes[1] + 0.5), "title": {"text": f"first j of {ellipsis(other.name, 24)}"}},
         yaxis={"range": (0.5, sizes[0] + 0.5), "title": {"text": f"first i of {ellipsis(one.name, 24)}"}},

@@ -45,25 +45,26 @@ class _Look:
 
 
 _RANK = r"\exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \frac{s_i^2}{\sum_j s_j^2}"
+ENERGY, BOTH, OVERLAP = "energy of the update", "W and W + dW", "overlap with W"
 LOOKS = {
     "update": _Look(
         (("dW", "effective_rank", "effective rank of dW"), ("dW", "sv90", "SV90 of dW")),
         "How many directions the update dW = scaling · BA has in each layer. At most the adapter's rank.",
         _RANK,
     ),
-    "energy of the update": _Look(
+    ENERGY: _Look(
         (),
         "The share of dW's squared size that its first k directions hold. Bright from the bottom: a few directions "
         "do nearly everything.",
         r"E(k) = \frac{\sum_{i \le k} s_i^2}{\sum_i s_i^2}",
     ),
-    "W and W + dW": _Look(
+    BOTH: _Look(
         (("W+dW", "effective_rank", "effective rank"), ("W+dW", "stable_rank", "stable rank")),
         "Whether the update changes the spectrum of the projection's own weight W, which is dotted grey: where a line "
         "lies on it, it does not.",
         _RANK,
     ),
-    "overlap with W": _Look(
+    OVERLAP: _Look(
         (("dW", "overlap_left:{k}", "left (what is written)"), ("dW", "overlap_right:{k}", "right (what is read)")),
         "The share of dW's first k directions that lies inside W's first k. 1: the update strengthens what W does "
         "most; as low as the dashed lines, which are random updates: it adds what W hardly does.",
@@ -77,8 +78,6 @@ LOOKS = {
         "of the first 10",
     ),
 }
-ENERGY = "energy of the update"
-OVERLAP = "overlap with W"
 
 
 def overlap_sizes(view: View) -> list[int]:
@@ -100,12 +99,13 @@ def weights(view: View, look: str, k: int = 1) -> Drawing:
                 lines += [_line(side, rows, target, "W", name, len(frame)) for side in _bases(view)]
             lines += [_line(side, rows, target, component, name, len(frame)) for side in drawn(view)]
             name_ = f"{title}, {target}" if len(wanted) > 1 else title
-            limits = {"intruders": (-0.4, 10.4), "overlap": (-0.03, 1.03)}.get(statistic.partition("_")[0])
-            frame.append(Panel(name_, chosen.y, title, range=limits))
+            frame.append(Panel(name_, chosen.y, component if component == "dW" else title))
     depth = DepthAxis.of(adapters(view), "layer")
     figure = curves(lines, frame, depth, columns=len(chosen.panels), stacked=view.narrow, height=_PANEL)
+    if look != BOTH:
+        figure.update_yaxes(rangemode="tozero")
     names = tuple({statistic.format(k=k) for _, statistic, _ in chosen.panels})
-    components = tuple({component for component, _, _ in chosen.panels}) + (("W",) if look == "W and W + dW" else ())
+    components = tuple({component for component, _, _ in chosen.panels}) + (("W",) if look == BOTH else ())
     return _drawing(view, look, figure, rows.pick(statistic=names, component=components))
 
 
