@@ -5,13 +5,12 @@ import streamlit as st
 from core.figures import lens as figures
 from core.figures.curves import MAX_LINES
 from core.ui import corpus, lens_clips, links
-from core.ui.badges import title
+from core.ui.badges import head
 from core.ui.keys import Key
 from core.ui.setup import begin
 
 known, selection = begin("Lens")
-title("Lens", selection.models, selection.clips.source)
-st.markdown("At which depth does each model know its answer, and is it right?")
+head(links.LENS, selection.models, selection.clips.source)
 page = corpus.ask(
     known,
     selection,
