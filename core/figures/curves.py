@@ -12,7 +12,7 @@ from core.figures.layout import AXIS, LEGEND_ROW, TITLE, WIDE_LEFT, Panels, appl
 from core.figures.layout import number as three
 from core.figures.theme import RULE, Style, emotion_styles, with_alpha
 
-LEGEND_NAME = 30  # characters
+LEGEND_NAME = 38  # characters
 _BAND = 0.16  # opacity of an interval
 _GROUPS = (  # of clips that are no emotions; readable on both backgrounds, told apart by colour-blind readers
     Style("#0072b2", "#0072b2", "circle"),
@@ -89,8 +89,8 @@ def curves(
             _add_band(fig, line, depth)
     for line in lines:
         _add_line(fig, line, depth)
-    lengths = [len(ellipsis(name, LEGEND_NAME)) + 9 for name in {line.name for line in lines}]
-    rows = _legend_rows(lengths, 48 if stacked else 150) if len(lengths) > 1 else 0
+    names = {line.name for line in lines}
+    rows = legend_rows(list(names), narrow=stacked) if len(names) > 1 else 0
     total = rows * LEGEND_ROW + TITLE + 4 + grid.plot_height + AXIS
     apply_layout(fig, total, legend_rows=rows, top=TITLE, left=WIDE_LEFT - 14)
     fig.update_layout(meta={"depth": True})
@@ -118,8 +118,9 @@ def interval(value: float, low: float, high: float) -> str:
     return f"{three(value)} [{three(low)}, {three(high)}]" if np.isfinite(low) and np.isfinite(high) else three(value)
 
 
-def _legend_rows(lengths: Sequence[int], width: int) -> int:
-    """Rows that entries of these lengths take: where one is not enough, Plotly gives each the longest one's width."""
+def legend_rows(names: Sequence[str], *, narrow: bool) -> int:
+    """Rows that these entries take: where one is not enough, Plotly gives each the longest one's width."""
+    lengths, width = [len(ellipsis(name, LEGEND_NAME)) + 9 for name in names], 48 if narrow else 150
     if sum(lengths) <= width:
         return 1
     return -(-len(lengths) // max(1, width // max(lengths)))
