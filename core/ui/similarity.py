@@ -53,7 +53,7 @@ def group(view: View) -> str:
     if not view.groups:
         return ""
     _keep(Key.GROUP, view.groups)
-    return st.selectbox("Clips", view.groups, key=Key.GROUP, bind="query-params", width=220)
+    return st.selectbox("Clips", view.groups, key=Key.GROUP, bind="query-params", width=180)
 
 
 def captions(*texts: str) -> None:
@@ -66,7 +66,7 @@ def captions(*texts: str) -> None:
 def _model(view: View, label: str, key: Key, default: ModelInfo) -> ModelInfo:
     models = {model.name: model for model in view.models}
     _keep(key, models)
-    name = st.selectbox(label, list(models), list(models).index(default.name), key=key, bind="query-params", width=220)
+    name = st.selectbox(label, list(models), list(models).index(default.name), key=key, bind="query-params", width=180)
     return models[name]
 
 

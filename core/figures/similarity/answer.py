@@ -114,29 +114,40 @@ def _by_group(view: View) -> list[str]:
     if models := adapters(view):
         model, one = models[-1], series(view.variant, "linear")["activations"]
         means = {group: _mean(of) for group in view.groups if (of := _curves(view, one, model, group))}
-        sizes = {group: f"**{group}** {number(mean)}" for group, mean in means.items()}
-        what = one.name if one.against else "A with B"
-        lines.append(_said(f"Mean CKA of {what}, {model.name}'s activations:", means, sizes))
+        said = _said({group: (mean, number(mean)) for group, mean in means.items()})
+        what = one.name if one.against else "A-B"
+        lines.append(f"Mean CKA of **{model.name}**'s activations ({what}): {said}." if said else "")
     if others := comparable(view):
         model = others[-1]
         curves = {group: depth_curve(view, model, "cka_layers", group) for group in view.groups}
-        curves = {group: curve for group, curve in curves.items() if np.isfinite(curve.value).any()}
-        lowest = {group: float(np.nanmin(curve.value)) for group, curve in curves.items()}
-        sizes = {
-            group: f"**{group}** {size} at point {at}" for group, of in curves.items() for at, size in [_lowest(of)]
-        }
-        lines.append(_said(f"{model.name} is least like {view.reference.name}:", lowest, sizes))
+        lowest = {group: (curve, *_lowest(curve)) for group, curve in curves.items() if np.isfinite(curve.value).any()}
+        said = _said(
+            {group: (float(np.nanmin(of.value)), f"{size} at point {at}") for group, (of, at, size) in lowest.items()}
+        )
+        head = f"**{model.name}** is least like {view.reference.name} (CKA): {said}"
+        lines.append(f"{head}.{_told_apart([of for of, _, _ in lowest.values()])}" if said else "")
     return lines
 
 
-def _said(head: str, values: dict[str, float], sizes: dict[str, str]) -> str:
-    """Every group, the lowest first; of many only the two ends."""
-    ordered = sorted(values, key=lambda group: values[group])
-    if not ordered:
-        return ""
-    if len(ordered) <= _GROUPS_SAID:
-        return f"{head} {listed([sizes[group] for group in ordered])}."
-    return f"{head} {sizes[ordered[0]]} is lowest, {sizes[ordered[-1]]} highest of {len(ordered)} groups."
+def _said(sizes: dict[str, tuple[float, str]]) -> str:
+    """Every group with its size, the lowest first; of many only the two ends."""
+    words = [f"{group} {size}" for group, (_, size) in sorted(sizes.items(), key=lambda pair: pair[1][0])]
+    if len(words) > _GROUPS_SAID:
+        return f"{words[0]} is lowest, {words[-1]} highest of {len(words)} groups"
+    return listed(words) if words else ""
+
+
+def _told_apart(curves: list[Curve]) -> str:
+    """Whether the groups' lowest values differ by more than their intervals, and over how many clips they are."""
+    places = [int(np.nanargmin(curve.value)) for curve in curves]
+    low, high = (
+        np.array([getattr(c, side)[at] for c, at in zip(curves, places, strict=True)]) for side in ("low", "high")
+    )
+    n = sorted({curve.n for curve in curves})
+    clips = f" {n[0]} clips each" if len(n) == 1 else f" {n[0]} to {n[-1]} clips each"
+    if len(curves) < 2 or not np.isfinite(low).all():
+        return f"{clips}."
+    return f"{clips}; {'their intervals overlap' if low.max() <= high.min() else 'not all intervals overlap'}."
 
 
 def _curves(view: View, one: Series, model: ModelInfo, group: str = "") -> list[Curve]:

@@ -22,8 +22,9 @@ _RELEASED = (
 )
 _HEIGHT = (
     "The height alone says little: what B puts out is a linear image of what A puts out, so their CKA is high before "
-    "any training. Read the gap between trained and untrained, and whether a line leaves the grey."
+    "any training."
 )
+_READ = "Read the gap between trained and untrained, and whether a line leaves the grey."
 _ALONE = "Rows are this clip's own audio frames, and neighbouring frames are alike: no interval, no null band."
 
 _CKA = (
@@ -71,11 +72,14 @@ def unbiased(variant: Variant, estimator: Estimator) -> bool:
 def caution(view: View) -> str:
     """What can and can't be read from a height, on the page itself."""
     if view.total == 1:
-        return f"{_ALONE} {_HEIGHT.split('. Read')[0]}: hold it against the untrained line."
-    text = _RELEASED if view.variant == "released" else _HEIGHT
-    if view.by and view.variant != "corrected":
-        text += " The biased estimator rises as clips get fewer: compare groups of different size in **corrected**."
-    return text
+        return f"{_ALONE} {_HEIGHT} Hold it against the untrained line."
+    if view.variant == "released":
+        return _RELEASED
+    if not view.by:
+        return f"{_HEIGHT} {_READ}"
+    if view.variant == "corrected":
+        return f"{_HEIGHT} Hold a group against the same one untrained."
+    return f"{_HEIGHT} The biased estimator rises as clips get fewer: compare unequal groups in **corrected**."
 
 
 def undefined(view: View, *endings: str) -> str:
