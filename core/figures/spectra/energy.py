@@ -5,21 +5,19 @@ import plotly.graph_objects as go
 
 from core.analyses.spectrum import ENERGY_POINTS
 from core.analyses.tidy import Table
-from core.figures.curves import interval
+from core.figures.curves import LEGEND_NAME, interval, legend_rows
 from core.figures.drawing import Drawing
 from core.figures.layout import TITLE, WIDE_LEFT, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.answer import answer
 from core.figures.spectra.parts import (
     KINDS,
-    LEGEND_NAME,
     Drawn,
     Kind,
     OverK,
     adapters,
     drawn,
     height,
-    legend_rows,
     log_axis,
     name_panels,
     over_k,

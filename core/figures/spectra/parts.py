@@ -8,12 +8,11 @@ import plotly.graph_objects as go
 from jaxtyping import Float64, Int
 
 from core.analyses.tidy import VALUES, Table, Wanted
-from core.figures.layout import AXIS, LEGEND_ROW, Panels, axis, ellipsis, panel_label
+from core.figures.layout import AXIS, LEGEND_ROW, Panels, axis, panel_label
 from core.figures.theme import Style
 from core.figures.view import View
 from core.models.info import ModelInfo, Role
 
-LEGEND_NAME = 30  # characters
 COLUMNS = 4  # a column a kind, in every chart that shows them all
 
 
@@ -134,12 +133,6 @@ def name_panels(fig: go.Figure, names: Sequence[str]) -> None:
     """A title above each panel."""
     for i, name in enumerate(names):
         panel_label(fig, i, f"<b>{name}</b>", shift=6)
-
-
-def legend_rows(names: Sequence[str], *, narrow: bool) -> int:
-    """How many rows a legend of these names takes."""
-    length = sum(len(ellipsis(name, LEGEND_NAME)) + 9 for name in names)
-    return -(-length // (48 if narrow else 150))
 
 
 def height(grid: Panels, *, top: int, rows: int = 0, below: int = 0) -> int:

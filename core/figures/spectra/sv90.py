@@ -7,19 +7,17 @@ import plotly.graph_objects as go
 
 from core.analyses.request import Row
 from core.analyses.spectra_result import PAPER_EFFICIENCY
-from core.figures.curves import interval
+from core.figures.curves import LEGEND_NAME, interval, legend_rows
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, LEGEND_ROW, TITLE, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.energy import longest
 from core.figures.spectra.parts import (
     KINDS,
-    LEGEND_NAME,
     Drawn,
     adapters,
     drawn,
     height,
-    legend_rows,
     log_axis,
     modules,
     name_panels,

@@ -1,7 +1,7 @@
 """Spectra of the weights themselves: the update, the projection with and without it (Hu et al. 2021, section 7)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -101,9 +101,10 @@ def weights(view: View, look: str, k: int = 1) -> Drawing:
             name_ = f"{title}, {target}" if len(wanted) > 1 else title
             frame.append(Panel(name_, chosen.y, component if component == "dW" else title))
     depth = DepthAxis.of(adapters(view), "layer")
+    if look != BOTH:  # its lines are read against each other, the others' from zero
+        top = max([1e-9, *(value for line in lines for value in line.curve.value.tolist() if np.isfinite(value))])
+        frame = [replace(panel, range=(-0.05 * top, 1.06 * top)) for panel in frame]
     figure = curves(lines, frame, depth, columns=len(chosen.panels), stacked=view.narrow, height=_PANEL)
-    if look != BOTH:
-        figure.update_yaxes(rangemode="tozero")
     names = tuple({statistic.format(k=k) for _, statistic, _ in chosen.panels})
     components = tuple({component for component, _, _ in chosen.panels}) + (("W",) if look == BOTH else ())
     return _drawing(view, look, figure, rows.pick(statistic=names, component=components))
