@@ -28,7 +28,7 @@ if found := adapters(view):
         kernel = similarity.kernel(view)
         target = similarity.target(targets(found))
         series = similarity.series(view, kernel)
-        unrelated = bool(view.by) or st.toggle("Unrelated features", True, key=Key.UNRELATED, bind="query-params")
+        unrelated = similarity.unrelated(view)
     page.show(Key.ALIGNMENT, "cka", figures.alignment(view, kernel, target, series, unrelated=unrelated))
     similarity.captions(figures.caution(view), figures.undefined_alignment(view, kernel))
 else:

@@ -14,6 +14,8 @@ from core.ui.keys import Key
 
 K = TypeVar("K", bound=str)
 
+_UNRELATED_HELP = "What CKA is with the clips of one side shuffled. Without it the axis closes in on the lines."
+
 
 def kernel(view: View) -> Kernel:
     """Linear or RBF; in `released` each series has its own."""
@@ -35,6 +37,13 @@ def series(view: View, kernel: Kernel) -> str:
     released = view.variant == "released"
     names = {key: one.name if released else key.replace("_", ", ") for key, one in every.items()}
     return _choose("Series", names, Key.SERIES)
+
+
+def unrelated(view: View) -> bool:
+    """Whether the null bands are drawn; one clip alone and groups have none to draw."""
+    if view.by or view.total == 1:
+        return False
+    return st.toggle("Unrelated features", True, key=Key.UNRELATED, bind="query-params", help=_UNRELATED_HELP)
 
 
 def estimator(view: View) -> Estimator:

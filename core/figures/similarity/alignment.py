@@ -68,11 +68,12 @@ def _whole(view: View, every: list[Series], target: str, *, unrelated: bool) -> 
         for one in every:
             panel = 2 * i + one.gradient if paired else i + len(found) * one.gradient
             kind = "gradients" if one.gradient else "activations"
-            panels[panel] = Panel(f"{ellipsis(model.name, 20)}: {kind}", "CKA", kind)
             rows = one.rows(view, model, target)
-            layers = model.shape.layers
+            curve, layers = one.curve(rows), model.shape.layers
+            name = f"{ellipsis(model.name, 20)}: {kind}"
+            panels[panel] = Panel(name, "CKA", kind, range=None if len(view.table("cka")) else (0, 1))
             style = _style(one, view.styles[model.name])
-            lines.append(Line(one.name, f"{model.name}<br>{kind}, {one.name}", style, one.curve(rows), layers, panel))
+            lines.append(Line(one.name, f"{model.name}<br>{kind}, {one.name}", style, curve, layers, panel))
             if unrelated:
                 what = f"{model.name}<br>{kind}, {one.name}:<br>unrelated features"
                 lines.append(Line(UNRELATED, what, replace(NULL_STYLE, dash=style.dash), one.null(rows), layers, panel))

@@ -42,10 +42,9 @@ def same_depth(view: View, estimator: Estimator) -> Drawing:
             curve, null = of.curve(statistic=statistic), of.curve(statistic=f"{statistic}_null")
             lines.append(Line(model.name, what, view.styles[model.name], curve, layers, kind="point"))
             bands.append(Line(UNRELATED, f"{what}:<br>unrelated features", NULL_STYLE, null, layers, kind="point"))
-        title = f"the same point of {view.reference.name}"
-        figure = curves(
-            lines + bands, [Panel(f"with {title}", "CKA")], depth, columns=1, stacked=view.narrow, height=300
-        )
+        axis_range = None if len(found[""]) else (0.0, 1.0)
+        panel = Panel(f"with the same point of {view.reference.name}", "CKA", range=axis_range)
+        figure = curves(lines + bands, [panel], depth, columns=1, stacked=view.narrow, height=300)
     own = unbiased(view.variant, estimator)
     return Drawing(
         figure,
