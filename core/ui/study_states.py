@@ -73,7 +73,9 @@ def _clips(count: int) -> str:
 
 
 def _most(view: View, group: str, model: str) -> int:
-    return max((table.over_clips.curve(model=model, versus=None).n for table in view.tables[group].values()), default=0)
+    tables = view.tables[group].values()
+    most = max((table.over_clips.curve(model=model, versus=None).n for table in tables), default=0)
+    return min(most, view.total)  # CKA of one clip is over its frames
 
 
 def _again(study: Study) -> None:
