@@ -1,5 +1,6 @@
 """What commands write, and how they say what they could not use."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,9 @@ def make_directory(directory: Path) -> None:
 
 
 def group_directory(out: Path, group: str) -> Path:
-    """Where a group's files go: the output directory itself where nothing is split."""
-    return out / re.sub(r"[^\w-]+", "-", group)
+    """Where a group's files go: the output directory itself where nothing is split. Two groups never share one."""
+    plain = re.sub(r"[^\w-]+", "-", group)
+    return out / (plain if plain == group else f"{plain}-{hashlib.sha256(group.encode()).hexdigest()[:6]}")
 
 
 def model_json(model: ModelInfo) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import soundfile
 from core.audio.decoder import Decoder
 from core.audio.waveform import Waveform
 from core.corpora.clip import Clip
+from core.corpora.folds import make_folds
 from core.corpora.samples import samples_reader
-from core.corpora.select import Slice, choose, identify, parse_where
+from core.corpora.select import Slice, choose, folds_of, identify, parse_where
 from core.corpora.source import Listed, list_source
 from core.corpora.uploads import Uploads
 from core.errors import Refusal
@@ -248,3 +249,54 @@ def test_an_upload_whose_sound_is_gone_is_refused(tmp_path: Path, decoder: Decod
     read = samples_reader(decoder, Uploads(2, tmp_path / "uploads"))
     with pytest.raises(Refusal, match="The sound of voice was not kept: upload it again"):
         read(Clip("0" * 64, "voice", 100))
+
+
+# Folds
+
+
+def spoken(*speakers: str | None) -> list[Listed]:
+    return [Listed(f"{i}.wav", Path(f"{i}.wav"), "anger", speaker) for i, speaker in enumerate(speakers)]
+
+
+def test_a_fold_is_the_speaker_that_training_by_speakers_tests() -> None:
+    """The same numbers as `train --folds speakers` gives, or a model's own test clips could not be asked for."""
+    clips = spoken("S10", "S2", "S1", "S10", "S2")
+    assert folds_of(clips) == {"S1": "fold1", "S2": "fold2", "S10": "fold3"}
+    whole = [Clip("0" * 64, clip.name, 1, clip.path, clip.label, clip.speaker) for clip in clips]
+    for fold in make_folds(whole, "speakers"):
+        tested = [whole[k].name for k in fold.test]
+        for asked in (fold.name, fold.name.removeprefix("fold"), f"0{fold.name.removeprefix('fold')}"):
+            assert names(choose(clips, Slice({"fold": asked}))) == tested
+
+
+def test_a_folds_number_does_not_depend_on_the_rest_of_the_slice() -> None:
+    clips = [
+        Listed(f"{i}.wav", Path(f"{i}.wav"), label, f"S{i % 3}") for i, label in enumerate(["anger", "sadness"] * 6)
+    ]
+    both = choose(clips, Slice({"emotion": "sadness", "fold": "3"}))
+    assert {clip.speaker for clip in both} == {"S2"} and {clip.label for clip in both} == {"sadness"}
+
+
+@pytest.mark.parametrize("speakers", [("S1", "S2"), ("S1", "S2", "S3", None), (None, None, None)])
+def test_without_enough_known_speakers_there_are_no_folds(speakers: tuple[str | None, ...]) -> None:
+    assert folds_of(spoken(*speakers)) == {}
+    with pytest.raises(Refusal, match="No clip fits fold=1"):
+        choose(spoken(*speakers), Slice({"fold": "1"}))
+
+
+def test_a_file_that_goes_while_it_is_read_costs_only_itself(tmp_path: Path) -> None:
+    """Between decoding and remembering it, as on a share where somebody tidies up."""
+    for i in range(2):
+        save_sound(tmp_path / f"{i}.wav", 0.2, i)
+
+    class Going(Decoder):
+        def decode_file(self, path: Path) -> Waveform:
+            waveform = super().decode_file(path)
+            path.unlink()
+            return waveform
+
+    going = Going(read_settings())
+    listed = [Listed(f"{i}.wav", tmp_path / f"{i}.wav") for i in range(2)]
+    clips, unusable = identify(listed, going, Index(tmp_path / "index.sqlite"))
+    going.close()
+    assert [clip.name for clip in clips] == ["0.wav", "1.wav"] and not unusable
