@@ -14,7 +14,7 @@ from core.figures.drawing import Drawing
 from core.figures.groups import grouped
 from core.figures.layout import ellipsis
 from core.figures.similarity.answer import answer
-from core.figures.similarity.rows import Series, series
+from core.figures.similarity.rows import Series, series, y_range
 from core.figures.similarity.words import BANDS, NULL, NULL_STYLE, UNRELATED, caution, estimator_note, formula
 from core.figures.theme import INK, Style
 from core.figures.view import View
@@ -71,13 +71,13 @@ def _whole(view: View, every: list[Series], target: str, *, unrelated: bool) -> 
             rows = one.rows(view, model, target)
             curve, layers = one.curve(rows), model.shape.layers
             name = f"{ellipsis(model.name, 20)}: {kind}"
-            panels[panel] = Panel(name, "CKA", kind, range=None if len(view.table("cka")) else (0, 1))
+            panels[panel] = Panel(name, "CKA", kind, range=y_range(view.table("cka")))
             style = _style(one, view.styles[model.name])
             lines.append(Line(one.name, f"{model.name}<br>{kind}, {one.name}", style, curve, layers, panel))
             if unrelated:
                 what = f"{model.name}<br>{kind}, {one.name}:<br>unrelated features"
                 lines.append(Line(UNRELATED, what, replace(NULL_STYLE, dash=style.dash), one.null(rows), layers, panel))
-    depth = DepthAxis.of(view.models, "layer")
+    depth = DepthAxis.of(found, "layer")
     height = _ROW if len(panels) > columns else _ALONE
     figure = curves(
         lines, [panels[i] for i in sorted(panels)], depth, columns=columns, stacked=view.narrow, height=height
@@ -95,7 +95,7 @@ def _split(view: View, chosen: Series, target: str) -> tuple[go.Figure, dict[str
         kept = [replace(row, versus=None) for row in rows if row.statistic == chosen.statistic]
         tables[group] = {"cka": Table.of(kept)}
     shown = replace(view, models=tuple(replace(model, name=chosen.of(model)) for model in found), tables=tables)
-    figure, _ = grouped(shown, "cka", DepthAxis.of(view.models, "layer"), "layer", "CKA")
+    figure, _ = grouped(shown, "cka", DepthAxis.of(found, "layer"), "layer", "CKA", limits=y_range(*numbers.values()))
     return figure, numbers
 
 

@@ -12,7 +12,7 @@ from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.groups import grouped
 from core.figures.layout import number
-from core.figures.similarity.rows import Estimator, layers_statistic
+from core.figures.similarity.rows import Estimator, layers_statistic, y_range
 from core.figures.similarity.words import BANDS, NULL, NULL_STYLE, UNRELATED, estimator_note, formula, unbiased
 from core.figures.view import View
 from core.models.info import ModelInfo
@@ -32,7 +32,8 @@ def same_depth(view: View, estimator: Estimator) -> Drawing:
     found = {group: Table.of(_of_others(table, view)) for group, table in numbers.items()}
     if view.by:
         tables = {group: {"cka": table.pick(statistic=statistic)} for group, table in found.items()}
-        figure, _ = grouped(replace(view, models=models, tables=tables), "cka", depth, "point", "CKA")
+        limits = y_range(*found.values())
+        figure, _ = grouped(replace(view, models=models, tables=tables), "cka", depth, "point", "CKA", limits=limits)
     else:
         lines, bands = [], []
         for model in models:
@@ -42,8 +43,7 @@ def same_depth(view: View, estimator: Estimator) -> Drawing:
             curve, null = of.curve(statistic=statistic), of.curve(statistic=f"{statistic}_null")
             lines.append(Line(model.name, what, view.styles[model.name], curve, layers, kind="point"))
             bands.append(Line(UNRELATED, f"{what}:<br>unrelated features", NULL_STYLE, null, layers, kind="point"))
-        axis_range = None if len(found[""]) else (0.0, 1.0)
-        panel = Panel(f"with the same point of {view.reference.name}", "CKA", range=axis_range)
+        panel = Panel(f"with the same point of {view.reference.name}", "CKA", range=y_range(found[""]))
         figure = curves(lines + bands, [panel], depth, columns=1, stacked=view.narrow, height=300)
     own = unbiased(view.variant, estimator)
     return Drawing(

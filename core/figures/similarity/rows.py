@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from core.analyses.cka_result import Kernel
 from core.analyses.request import Variant
 from core.analyses.tidy import Curve, Table
@@ -86,3 +88,8 @@ def layers_statistic(variant: Variant, estimator: Estimator) -> str:
     """The rows' name of a heatmap."""
     other = "biased" if variant == "corrected" else "unbiased"
     return {"own": "cka_layers", "other": f"cka_layers_{other}", "rbf": "cka_layers_rbf"}[estimator]
+
+
+def y_range(*tables: Table) -> tuple[float, float] | None:
+    """The y axis fits what is known; while nothing is, 0 to 1, or it would show numbers that mean nothing."""
+    return None if any(np.isfinite(table.columns["value"]).any() for table in tables) else (0.0, 1.0)
