@@ -115,7 +115,10 @@ def asked(key: Key) -> str | None:
 
 
 def _parameter(key: Key) -> str | list[str]:
-    value = st.session_state.get(key)
+    if key not in st.session_state:  # not drawn yet, or not on this page: what the address says is passed on
+        said = st.query_params.get_all(key)
+        return said if key is Key.MODELS else "".join(said[-1:])
+    value = st.session_state[key]
     if isinstance(value, list):
         return [str(item) for item in value]
     return "" if value is None else str(value)

@@ -94,6 +94,7 @@ def dashboard(tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch) -
     engine = LocalEngine(inventor, context.store(), context.reader(), Precision(), device="cpu", batch_size=4)
     monkeypatch.setattr(context, "local_engine", lambda *_, **__: engine)
     yield Dashboard(inventor, engine)
+    inventor.gate.set()
     close(engine)
 
 

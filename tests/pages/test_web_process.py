@@ -11,7 +11,7 @@ _SCRIPT = """
 import sys
 from streamlit.testing.v1 import AppTest
 from core.ui import context
-for page in ("", "pages/1_Clip.py"):
+for page in ("", "pages/1_Clip.py", "pages/2_Contributions.py"):
     app = AppTest.from_file("{app}", default_timeout=60)
     if page:
         app.switch_page(page)
