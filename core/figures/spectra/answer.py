@@ -72,16 +72,15 @@ def _by_group(view: View) -> str:
     found = {group: ratio for group in view.groups if (ratio := _ratio(view, name, "A", group)) and ratio.value}
     ordered = sorted(found.items(), key=lambda pair: -(pair[1].value or 0))
     kept = ordered if len(ordered) <= _GROUPS_SAID else [ordered[0], ordered[-1]]
-    parts = []
+    lines = []
     for group, ratio in kept:
         b = _ratio(view, name, "B", group)
-        sizes = f"A {_times(ratio)}" + (f", B {_times(b)}" if b and b.value else "")
-        parts.append(f"**{group}** {sizes}{across(ratio.n or 0, 0)}")
-    which = "" if kept is ordered else f" Between these two lie {len(ordered) - 2} more."
-    return (
-        f"How many times fewer directions hold 90 % of **{name}**'s activations than of its untrained counterpart's: "
-        f"{'; '.join(parts)}.{which}"
-    )
+        sizes = f"A {_times(ratio)}" + (f", B {_times(b)}" if b else "")
+        lines.append(f"**{group}**: {sizes}{across(ratio.n or 0, 0)}.")
+    if len(kept) < len(ordered):
+        lines.insert(1, f"Between these two lie {len(ordered) - 2} more.")
+    head = f"Times fewer directions that hold 90 % of **{name}**'s activations than of its untrained counterpart's"
+    return "  \n".join([f"{head}, mean over modules:", *lines])
 
 
 def _mean(view: View, model: str, component: str) -> Row | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures.curves import Line, Panel, curves, interval
+from core.figures.curves import MAX_LINES, Line, Panel, curves, interval
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.groups import grouped
@@ -129,6 +129,8 @@ def split(view: View, kind: str, measure: str, target: str) -> Drawing:
         statistic="grad_norm" if measure == NORM else chosen.statistic(MEASURES[measure]),
         module=tuple(name for model in trained.models for name in modules(model, target)),
     )
+    if len(view.groups) <= MAX_LINES:
+        figure.update_yaxes(rangemode="nonnegative")  # intervals of few clips are wider than what can be
     what = f"{measure} of {chosen.component}" if measure == NORM else f"{measure} of {kind}"
     return Drawing(
         figure,
