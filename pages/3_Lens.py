@@ -46,8 +46,9 @@ group = ""
 if view.groups:
     if st.session_state.get(Key.GROUP) not in (None, *view.groups):
         st.session_state[Key.GROUP] = None
+    field, _, judge = view.by.partition(":")
     group = st.segmented_control(
-        f"Below, clips of one {view.by.partition(':')[0]}",
+        f"Below, clips that {judge} gets" if judge else f"Below, clips of one {field}",
         view.groups,
         default=view.groups[0],
         required=True,

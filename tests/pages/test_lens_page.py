@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.audio.waveform import Waveform
+from core.ui import context
+from core.ui.clips import upload_label
 from tests.conftest import save_sound
 from tests.pages.conftest import Dashboard, chart, words
 
@@ -22,10 +26,11 @@ def settled(dashboard: Dashboard, **address: str | Sequence[str]) -> AppTest:
     return app
 
 
-def links_to_clips(app: AppTest) -> list[str]:
-    """Labels of the links to the Clip page, the sidebar's aside."""
-    found = [one.proto for one in app.get("page_link")]
-    return [one.label for one in found if one.label.startswith("clip")]
+def links_to_clips(app: AppTest) -> dict[str, dict[str, list[str]]]:
+    """Labels of the listed clips' links, and what their addresses hold."""
+    found = [one.proto for one in app.get("page_link") if one.proto.label.startswith("clip")]
+    assert all(one.page == "Clip" for one in found)
+    return {one.label: parse_qs(one.query_string) for one in found}
 
 
 def test_everything_is_there_once_the_models_have_heard_the_clips(dashboard: Dashboard, voices: Path) -> None:
@@ -34,7 +39,10 @@ def test_everything_is_there_once_the_models_have_heard_the_clips(dashboard: Das
         assert any(trace.get("mode") == "lines+markers" and trace["y"] for trace in chart(app, key)["data"])
     assert "Lens UAR at the last point, minus Frozen's" in words(app)
     assert "8 clips by the probability of the label at point 3 of Wide." in words(app)
-    assert sorted(links_to_clips(app)) == [f"clip{i}.wav" for i in range(8)]
+    found = links_to_clips(app)
+    assert sorted(found) == [f"clip{i}.wav" for i in range(8)]
+    assert found["clip5.wav"]["clip"] == ["clip5.wav"] and found["clip5.wav"]["models"] == MODELS
+    assert found["clip5.wav"]["source"] == [f"folder:{voices}"]
 
 
 def test_the_address_chooses_the_clips(dashboard: Dashboard, voices: Path) -> None:
@@ -70,9 +78,17 @@ def test_without_labels_clips_go_by_kl(dashboard: Dashboard, tmp_path: Path) -> 
     assert notes.count("no labels") == 2
 
 
+def test_an_upload_is_linked_by_its_whole_id(dashboard: Dashboard) -> None:
+    """Its name alone would not find it."""
+    tone = (0.3 * np.sin(np.arange(9600) / 10)).astype(np.float32)
+    clip = context.uploads().add(Waveform(tone, 16_000, 1, ()), "clip of mine.wav")
+    found = links_to_clips(settled(dashboard, source="uploads"))
+    assert found["clip of mine.wav"]["clip"] == [upload_label(clip)]
+
+
 def test_one_clip_alone(dashboard: Dashboard, voices: Path) -> None:
     app = settled(dashboard, source=f"folder:{voices}", only="clip2.wav")
-    assert links_to_clips(app) == ["clip2.wav"]
+    assert list(links_to_clips(app)) == ["clip2.wav"]
     assert "**The only one**" in words(app) and "**Best**" not in words(app)
     boxes = [trace for trace in chart(app, "convergence")["data"] if trace["type"] == "box"]
     assert len(boxes) == len(MODELS)

@@ -118,7 +118,7 @@ def _four(view: View, depth: DepthAxis, difference: bool) -> tuple[go.Figure, Ta
     figure = curves(lines, panels, depth, columns=2, stacked=view.narrow, height=165)
     for i, name in enumerate(CURVES):
         y = figure.layout[axis("yaxis", i)]
-        y.update(showticklabels=True, rangemode="normal" if difference else "tozero")
+        y.showticklabels = True
         y.title.text = _UNITS[name]
         if not view.narrow:
             left = i % 2 * (1 + _MIDDLE) / 2
