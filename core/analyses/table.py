@@ -5,7 +5,8 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from core.analyses.request import COLUMNS, Estimate, Row
@@ -52,7 +53,8 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
 def _write(file: io.TextIOBase, rows: Iterable[Row]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+    cells = attrgetter(*COLUMNS)  # astuple would copy every cell deeply
+    writer.writerows([_cell(value) for value in cells(row)] for row in rows)
 
 
 def _cell(value: object) -> str:
