@@ -1,10 +1,13 @@
 """The sidebar's sample: which controls a source gets, what they are set to, and how they split its clips."""
 
+import time
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from core.corpora.source import Listed
 from core.studies.study import State
+from core.ui import context
 from tests.conftest import save_sound
 from tests.pages.conftest import Dashboard, words
 from tests.pages.test_corpus_page import MODELS, PAGE, command, open_voices, study
@@ -99,3 +102,16 @@ def test_the_clip_page_has_none_of_it_and_the_overview_has(dashboard: Dashboard,
     overview = dashboard.open(source=f"folder:{voices}", balanced="2", seed="9")
     assert numbers(overview) == {"balanced": 2, "seed": 9}
     assert not dashboard.engine.jobs(), "and computes nothing"
+
+
+def test_thousands_of_clips_do_not_slow_down_every_click(tmp_path: Path) -> None:
+    """Whether their files changed is looked up once in a while; in between it is known at once."""
+    listed = tuple(Listed(f"clip {i}", tmp_path / f"{i}.wav", "anger", f"S{i % 10}") for i in range(5500))
+    first = context.stamp(listed)
+    begun = time.process_time()
+    assert context.stamp(listed) == first
+    assert time.process_time() - begun < 0.15
+    save_sound(tmp_path / "0.wav", 0.1, 0)
+    context.stamp.clear()  # as after its time
+    assert context.stamp(listed) != first
+    assert context.stamp(listed[1:]) != context.stamp(listed)
