@@ -42,7 +42,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             bind="query-params",
             label_visibility="collapsed",
         )
-        difference = st.toggle(f"minus {view.reference.name}", key=Key.DIFFERENCE, bind="query-params")
+        label = f"minus {view.reference.name}"
+        difference = bool(view.others) and st.toggle(label, key=Key.DIFFERENCE, bind="query-params")
 page.show(Key.CONTRIBUTIONS, "contributions", figures.main(view, statistic, component, difference=difference))
 
 st.subheader("How large is the stream they write into?", anchor=False)

@@ -90,7 +90,8 @@ def curves(
     for line in lines:
         _add_line(fig, line, depth)
     names = {line.name for line in lines}
-    rows = legend_rows(list(names), narrow=stacked) if len(names) > 1 else 0
+    # no line yet: groups of clips are coming, and nothing should move when they do
+    rows = legend_rows(list(names), narrow=stacked) if len(names) > 1 else int(not names)
     total = rows * LEGEND_ROW + TITLE + 4 + grid.plot_height + AXIS
     apply_layout(fig, total, legend_rows=rows, top=TITLE, left=WIDE_LEFT - 14)
     fig.update_layout(meta={"depth": True})

@@ -18,6 +18,11 @@ def across(n: int, speakers: int) -> str:
     return f", {clips}" + (f" of {speakers} speaker{'' if speakers == 1 else 's'}" if speakers else "")
 
 
+def capital(text: str) -> str:
+    """The text with its first letter large; the others stay, as in MLP."""
+    return text[:1].upper() + text[1:]
+
+
 def spans(what: str, numbers: Sequence[int]) -> str:
     """`layer 3`, or `layers 0 to 2, 5 and 7`."""
     runs: list[list[int]] = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.figures.say import across, listed, signed, spans
+from core.figures.say import across, capital, listed, signed, spans
 from core.figures.view import View
 
 NAMES = {"attention": "attention", "mlp": "MLP", "sum": "attention + MLP"}
@@ -30,7 +30,7 @@ def answer(view: View) -> str:
         sizes = listed([f"**{one.model}** {one.size}" for one in of])
         verb = "writes more" if more else "writes less"
         sentences.append(
-            f"{NAMES[component].capitalize()} at layer {layer} {verb} than {view.reference.name}'s: {sizes}"
+            f"{capital(NAMES[component])} at layer {layer} {verb} than {view.reference.name}'s: {sizes}"
         )
     text = "; ".join(sentences)
     unsure = [one.model for one in found if one.low <= 0 <= one.high]

@@ -50,16 +50,15 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
         lines = []
         for i, name in enumerate(COMPONENTS):
             for model in view.models:
-                for versus in (None, view.reference.name):
+                for versus in (None, view.reference.name) if view.others else (None,):
                     curve = rows.curve(model=model.name, versus=versus, component=name)
                     what = f"{model.name}<br>{NAMES[name]}" + (f" minus {versus}" if versus else "")
                     panel = i + (3 if versus else 0)
                     lines.append(Line(model.name, what, view.styles[model.name], curve, model.shape.layers, panel))
         panels = [Panel(NAMES[name], UNIT[statistic], "level") for name in COMPONENTS]
-        panels += [
-            Panel(f"{NAMES[name]} − {view.reference.name}", "difference", "difference", zero=True)
-            for name in COMPONENTS
-        ]
+        if view.others:
+            titles = [f"{NAMES[name]} − {view.reference.name}" for name in COMPONENTS]
+            panels += [Panel(title, "difference", "difference", zero=True) for title in titles]
         figure = curves(lines, panels, depth, columns=3, stacked=view.narrow, height=165)
     how = (
         "How large what a layer adds is, compared with what it reads (1 would double it)"
