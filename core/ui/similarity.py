@@ -14,6 +14,7 @@ from core.ui.keys import Key
 
 K = TypeVar("K", bound=str)
 
+_ESTIMATOR_OF = "estimator_of"  # in the session: the variant that the estimator was last chosen under
 _UNRELATED_HELP = "What CKA is with the clips of one side shuffled. Without it the axis closes in on the lines."
 
 
@@ -47,7 +48,10 @@ def unrelated(view: View) -> bool:
 
 
 def estimator(view: View) -> Estimator:
-    """Of the heatmaps; the variant's own unless asked for."""
+    """Of the heatmaps; the variant's own unless asked for, also after a change of the variant."""
+    if st.session_state.setdefault(_ESTIMATOR_OF, view.variant) != view.variant:
+        st.session_state[_ESTIMATOR_OF] = view.variant
+        st.session_state.pop(Key.ESTIMATOR, None)
     return _choose("Estimator", figures.estimators(view.variant), Key.ESTIMATOR)
 
 
@@ -80,19 +84,19 @@ def _model(view: View, label: str, key: Key, default: ModelInfo) -> ModelInfo:
 
 
 def _choose(label: str, names: Mapping[K, str], key: Key) -> K:
-    _keep(key, names)
-    options = list(names)
-    chosen = st.segmented_control(
+    """What is shown is also what the address holds, so the names themselves are the options."""
+    keys = {name: option for option, name in names.items()}
+    _keep(key, keys)
+    name = st.segmented_control(
         label,
-        options,
-        default=options[0],
+        list(keys),
+        default=next(iter(keys)),
         required=True,
-        format_func=lambda option: names.get(option, option),
         key=key,
         bind="query-params",
         label_visibility="collapsed",
     )
-    return options[0] if chosen is None else chosen
+    return keys[name] if name in keys else next(iter(names))
 
 
 def _keep(key: Key, options: Collection[str]) -> None:

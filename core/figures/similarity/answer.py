@@ -106,7 +106,7 @@ def _depths(view: View) -> str:
     parts = "; ".join(f"at point {at}: {', '.join(sizes)}" for at, sizes in places.items())
     first = next(iter(found.values()))
     n = "" if view.total == 1 else across(first.n, view.speakers())
-    return f"Least like {view.reference.name} {parts}{n}."
+    return f"CKA with {view.reference.name} is lowest {parts}{n}."
 
 
 def _by_group(view: View) -> list[str]:
@@ -124,8 +124,9 @@ def _by_group(view: View) -> list[str]:
         said = _said(
             {group: (float(np.nanmin(of.value)), f"{size} at point {at}") for group, (of, at, size) in lowest.items()}
         )
-        head = f"**{model.name}** is least like {view.reference.name} (CKA): {said}"
-        lines.append(f"{head}.{_told_apart([of for of, _, _ in lowest.values()])}" if said else "")
+        head = f"**{model.name}**'s CKA with {view.reference.name} is lowest: {said}"
+        of_clips = [of for group, (of, _, _) in lowest.items() if _over_clips(view, group)]
+        lines.append(f"{head}.{_told_apart(of_clips)}" if said else "")
     return lines
 
 
@@ -137,8 +138,15 @@ def _said(sizes: dict[str, tuple[float, str]]) -> str:
     return listed(words) if words else ""
 
 
+def _over_clips(view: View, group: str) -> bool:
+    """Whether the group has several clips; of a single one rows are frames, which have no null band."""
+    return bool(len(view.table("cka", group).pick(statistic="cka_layers_null")))
+
+
 def _told_apart(curves: list[Curve]) -> str:
     """Whether the groups' lowest values differ by more than their intervals, and over how many clips they are."""
+    if not curves:
+        return ""
     places = [int(np.nanargmin(curve.value)) for curve in curves]
     low, high = (
         np.array([getattr(c, side)[at] for c, at in zip(curves, places, strict=True)]) for side in ("low", "high")
