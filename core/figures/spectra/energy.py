@@ -81,6 +81,7 @@ def _shown(rows: Table, *, every: bool) -> Table:
 def _add_mean(fig: go.Figure, panel: int, side: Drawn, kind: Kind, rows: Table) -> None:
     curve = over_k(rows, kind.statistic("energy"), module=None)
     where = {"xaxis": axis("x", panel), "yaxis": axis("y", panel), "legendgroup": side.name}
+    line = {"color": side.style.color, "width": 2.5, "dash": side.style.dash}
     there = np.isfinite(curve.low) & np.isfinite(curve.high)
     if there.any():
         fig.add_scatter(
@@ -98,28 +99,26 @@ def _add_mean(fig: go.Figure, panel: int, side: Drawn, kind: Kind, rows: Table) 
         x=curve.k,
         y=curve.value,
         mode="lines",
-        name=ellipsis(side.name, LEGEND_NAME),
-        line={"color": side.style.color, "width": 2.5, "dash": side.style.dash},
+        line=line,
         customdata=_hover(f"{side.name}<br>mean over modules", curve),
         hovertemplate="%{customdata}<extra></extra>",
-        showlegend=panel == 0,
+        showlegend=False,
         **where,
     )
     mean = rows.one(statistic=kind.statistic("sv90"), module=None)
     value = np.nan if mean is None or mean.value is None else mean.value
-    low, high = (np.nan, np.nan) if mean is None or mean.ci_low is None else (mean.ci_low, mean.ci_high)
-    open_ = 2 if side.untrained else 1
+    low, high = (np.nan, np.nan) if mean is None else (_bound(mean.ci_low), _bound(mean.ci_high))
+    edge = {"color": side.style.edge, "width": 2 if side.untrained else 1}
+    marker = {"symbol": side.style.symbol, "size": 11, "color": side.style.color, "line": edge}
+    if panel == 0:  # adapters of one rank differ by their markers only, so the legend shows line and marker as one
+        name = ellipsis(side.name, LEGEND_NAME)
+        fig.add_scatter(x=[None], y=[None], mode="lines+markers", name=name, line=line, marker=marker, **where)
     fig.add_scatter(
         x=[value],
         y=[_ENOUGH],
         mode="markers",
-        marker={
-            "symbol": side.style.symbol,
-            "size": 11,
-            "color": side.style.color,
-            "line": {"color": side.style.edge, "width": open_},
-        },
-        customdata=[f"<b>{side.name}</b><br>mean SV90 {interval(value, low or np.nan, high or np.nan)}"],
+        marker=marker,
+        customdata=[f"<b>{side.name}</b><br>mean SV90 {interval(value, low, high)}"],
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=False,
         **where,
@@ -155,3 +154,7 @@ def _hover(what: str, curve: OverK) -> list[str]:
         f"<b>{what}</b><br>k = {k}<br>energy {interval(v, a, b)}"
         for k, v, a, b in zip(curve.k, curve.value, curve.low, curve.high, strict=True)
     ]
+
+
+def _bound(value: float | None) -> float:
+    return np.nan if value is None else value

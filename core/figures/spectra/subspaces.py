@@ -9,7 +9,7 @@ from core.figures.layout import AXIS, TITLE, apply_layout, axis, ellipsis, numbe
 from core.figures.spectra import words
 from core.figures.spectra.layers import BAR, colors
 from core.figures.spectra.parts import adapters, height, name_panels, over_k, panels, targets, whole
-from core.figures.spectra.weights import columns
+from core.figures.spectra.weights import columns, directions_axis
 from core.figures.view import View
 from core.models.info import ModelInfo
 
@@ -50,15 +50,15 @@ def subspaces(view: View, pair: str) -> Drawing:
     end = min(sizes) + 0.5
     fig.add_shape(type="line", x0=0.5, y0=0.5, x1=end, y1=end, line={"color": "#ffffff", "width": 2, "dash": "dot"})
     fig.update_layout(
-        xaxis={"range": (0.5, sizes[1] + 0.5), "title": {"text": f"first j of {ellipsis(other.name, 24)}"}},
-        yaxis={"range": (0.5, sizes[0] + 0.5), "title": {"text": f"first i of {ellipsis(one.name, 24)}"}},
+        xaxis=directions_axis(sizes[1], f"first j of {ellipsis(other.name, 24)}"),
+        yaxis=directions_axis(sizes[0], f"first i of {ellipsis(one.name, 24)}"),
     )
     for i, target in enumerate(wanted, 1):
         found = [(m.layer, over_k(rows, "subspace", module=m.name)) for m in both if m.target == target]
         fig.add_heatmap(**columns(found, depth, one.shape.layers, f"{pair}<br>{target}", "φ", i))
         depth.draw(fig, i)
         fig.layout[axis("yaxis", i)].update(
-            range=(0.5, end), matches=None, showticklabels=True, title={"text": "first k of both"}
+            directions_axis(min(sizes), "first k of both"), matches=None, showticklabels=True
         )
         gap = 0.04  # room for this panel's own y axis
         left, right = fig.layout[axis("xaxis", i)].domain

@@ -136,14 +136,18 @@ def _energy(view: View) -> Drawing:
         found = [(layer, curve) for layer, curve in found if f"{layer}.{target}" in modules(model, target)]
         fig.add_heatmap(**columns(found, depth, model.shape.layers, f"{model.name}<br>{target}", "energy of dW", i))
         depth.draw(fig, i, narrow=grid.narrow)
-        fig.layout[axis("yaxis", i)].update(range=(0.5, largest + 0.5))
-        if i in grid.leading():
-            fig.layout[axis("yaxis", i)].title = {"text": "directions k"}
+        title = "directions k" if i in grid.leading() else None
+        fig.layout[axis("yaxis", i)].update(directions_axis(largest, title))
     name_panels(fig, [ellipsis(model.name, 20) + (f", {target}" if several else "") for model, target in places])
     apply_layout(fig, height(grid, top=TITLE, below=BAR), legend_rows=0, top=TITLE, bottom=AXIS + BAR, right=16)
     colors(fig, grid.plot_height, "energy of dW", None)
     names = tuple(word for word in rows.words if word.startswith("energy:"))
     return _drawing(view, ENERGY, fig, rows.pick(statistic=names))
+
+
+def directions_axis(last: int, title: str | None = None) -> dict[str, object]:
+    """A linear axis over the first to the last direction, with ticks at whole numbers."""
+    return {"range": (0.5, last + 0.5), "dtick": -(-last // 8), "title": {"text": title}}
 
 
 def columns(
