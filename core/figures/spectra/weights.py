@@ -19,6 +19,7 @@ from core.figures.spectra.parts import (
     adapters,
     drawn,
     height,
+    log_axis,
     modules,
     name_panels,
     over_k,
@@ -137,7 +138,8 @@ def _energy(view: View) -> Drawing:
         fig.add_heatmap(**columns(found, depth, model.shape.layers, f"{model.name}<br>{target}", "energy of dW", i))
         depth.draw(fig, i, narrow=grid.narrow)
         title = "directions k" if i in grid.leading() else None
-        fig.layout[axis("yaxis", i)].update(directions_axis(largest, title))
+        log_axis(fig, "y", i, 1, largest, title)  # what matters is in the first few
+        fig.layout[axis("yaxis", i)].range = [float(np.log10(end)) for end in (0.5, largest + 0.5)]
     name_panels(fig, [ellipsis(model.name, 20) + (f", {target}" if several else "") for model, target in places])
     apply_layout(fig, height(grid, top=TITLE, below=BAR), legend_rows=0, top=TITLE, bottom=AXIS + BAR, right=16)
     colors(fig, grid.plot_height, "energy of dW", None)
