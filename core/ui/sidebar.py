@@ -13,14 +13,17 @@ from core.ui.selection import Selection, default_models
 VARIANTS: tuple[Variant, ...] = ("published", "released", "corrected")
 FRAMES: tuple[Frames, ...] = ("all", "audio")
 
-_VARIANT_HELP = """The same question, computed in up to three ways.
+_VARIANT_HELP = """The same question, computed in up to three ways; under each chart, Formula says which one is shown.
 
 - **published**: the paper's formulas (Ma, Sang, Li 2025) as written. The lens reads the raw residual stream, without
-  the encoder's final layer norm. KL is D(point ‖ model).
-- **released**: what the authors' code computes, quirks included. Also without the final layer norm, and its KL runs the
-  other way: D(model ‖ point).
+  the encoder's final layer norm; KL is D(point ‖ model); CKA is biased HSIC over features flattened over all frames.
+- **released**: what the authors' code computes, quirks included. KL runs the other way, D(model ‖ point), and CKA's
+  series are the notebook's own, under their true names.
 - **corrected**: what we recommend. The final layer norm comes first, so that over all frames the last point is exactly
-  the model's own answer."""
+  the model's own answer; CKA is unbiased, over averages of the frames with sound; an untrained adapter keeps the
+  trained head.
+
+Contributions are the same in all three."""
 _FRAMES_HELP = """Whisper always sees a full window, so a short clip is mostly padding.
 
 - **all**: padding included, as in the paper
