@@ -275,7 +275,7 @@ def test_the_answer_is_what_the_rows_say(models):
         "Mean A-B CKA, activations: **lora** 0.800 (untrained 0.925); no higher than unrelated: lora in layer 1, "
         "1 of 2 differ.",
         "Mean A-B CKA, gradients: **lora** 0.600; all above unrelated.",
-        "CKA with frozen is lowest at point 3: **lora** 0.400 [0.300, 0.500], 6 clips of 3 speakers.",
+        "Least like frozen at point 3: **lora** 0.400 [0.300, 0.500], 6 clips of 3 speakers.",
     ]
 
 

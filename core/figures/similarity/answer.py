@@ -106,7 +106,7 @@ def _depths(view: View) -> str:
     parts = "; ".join(f"at point {at}: {', '.join(sizes)}" for at, sizes in places.items())
     first = next(iter(found.values()))
     n = "" if view.total == 1 else across(first.n, view.speakers())
-    return f"CKA with {view.reference.name} is lowest {parts}{n}."
+    return f"Least like {view.reference.name} {parts}{n}."
 
 
 def _by_group(view: View) -> list[str]:
