@@ -5,13 +5,12 @@ import streamlit as st
 from core.figures import similarity as figures
 from core.figures.adapters import adapters, targets
 from core.ui import corpus, links, similarity
-from core.ui.badges import title
+from core.ui.badges import head
 from core.ui.keys import Key
 from core.ui.setup import begin
 
 known, selection = begin("Similarity")
-title("Similarity", selection.models, selection.clips.source)
-st.markdown("Do A and B move together, and which depths are alike?")
+head(links.SIMILARITY, selection.models, selection.clips.source)
 page = corpus.ask(
     known,
     selection,

@@ -68,6 +68,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.columns["value"])
 
+    @property
+    def nbytes(self) -> int:
+        """Of its columns."""
+        return sum(column.nbytes for column in self.columns.values())
+
     @cached_property
     def _codes(self) -> dict[str, int]:
         return {word: code for code, word in enumerate(self.words)}

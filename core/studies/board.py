@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from core.studies.study import Question, Study, Tools
 
-_KEPT = 32  # finished ones, with their tables
+_KEPT = 32  # finished ones, with their tables,
+_KEPT_BYTES = 500_000_000  # as far as these take no more memory
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,19 @@ class Board:
             if pinned is None:
                 pinned = self._pinned[question] = Pinned(Study(question, title, self._tools), link)
             self._pinned.move_to_end(question)
-            for old in [asked for asked, one in self._pinned.items() if not one.study.now.active][:-_KEPT]:
-                del self._pinned[old]
+            self._drop_old(question)
         if new:  # reads the store: nobody else waits for that
             pinned.study.start()
         return pinned.study
+
+    def _drop_old(self, asked: Question) -> None:
+        """Finished studies beyond what is kept, the longest unasked first; the store still has their results."""
+        finished = [(one, pinned) for one, pinned in self._pinned.items() if not pinned.study.now.active]
+        size = 0
+        for count, (one, pinned) in enumerate(reversed(finished), 1):
+            size += pinned.study.now.size
+            if (count > _KEPT or size > _KEPT_BYTES) and one != asked:
+                del self._pinned[one]
 
     def forget(self, question: Question) -> None:
         """Let one that ended be tried again: what is done of it is in the store."""

@@ -74,6 +74,11 @@ class Snapshot:
     def active(self) -> bool:
         return self.state in (State.READING, State.WORKING)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its tables."""
+        return sum(table.nbytes for tables in self.tables.values() for table in tables.values())
+
 
 @dataclass(frozen=True)
 class Tools:

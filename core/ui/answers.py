@@ -7,6 +7,7 @@ import numpy as np
 from core.emotions import canonical
 from core.figures.clip import ClipView
 from core.figures.layout import number
+from core.figures.say import listed
 
 
 def answer(views: Sequence[ClipView], reference: str, label: str | None) -> list[str]:
@@ -26,7 +27,7 @@ def answer(views: Sequence[ClipView], reference: str, label: str | None) -> list
     sentences = [_sentence(group) for group in groups]
     broken = [view.model for view in views if all(view is not one for one in usable)]
     if broken:
-        sentences.append(f"{_names(broken)} gave numbers that are not finite, so there is nothing to read.")
+        sentences.append(f"{listed(broken)} gave numbers that are not finite, so there is nothing to read.")
     if label is not None and usable:
         sentences.append(_verdict(usable, canonical(label)))
     return sentences
@@ -39,9 +40,9 @@ def _alike(one: ClipView, other: ClipView) -> bool:
 
 def _sentence(group: Sequence[ClipView]) -> str:
     many = len(group) > 1
-    names = _names([f"**{view.model}**" for view in group])
+    names = listed([f"**{view.model}**" for view in group])
     numbers = [number(view.predicted[1]) for view in group]
-    sure = f"{numbers[0]} each" if many and len(set(numbers)) == 1 else _names(numbers)
+    sure = f"{numbers[0]} each" if many and len(set(numbers)) == 1 else listed(numbers)
     says = f"{names} {'say' if many else 'says'} **{group[0].predicted[0]}** ({sure})"
     return f"{says}{_settles(group)}."
 
@@ -50,12 +51,12 @@ def _settles(group: Sequence[ClipView]) -> str:
     points = [view.saturation for view in group if view.saturation is not None]
     if not points:
         who = {1: "never settles", 2: "neither settles"}.get(len(group), "none of them settles")
-        reads = _names(sorted({view.names[int(view.probabilities[-1].argmax())] for view in group}))
+        reads = listed(sorted({view.names[int(view.probabilities[-1].argmax())] for view in group}))
         return f", but {who} on it in this variant: the last point reads {reads}"
     depths = {view.last for view in group}
     of = f" of {next(iter(depths))}" if len(depths) == 1 else ""
     if len(set(points)) > 1 or not of:
-        return f" from points {_names([str(point) for point in points])}{of} on"
+        return f" from points {listed([str(point) for point in points])}{of} on"
     if points[0] == 0:
         return " at every depth, from the input on"
     if points[0] in depths:
@@ -72,9 +73,4 @@ def _verdict(views: Sequence[ClipView], label: str) -> str:
         return f"The clip is labelled {label}: all are right."
     if not right:
         return f"The clip is labelled {label}: none is right."
-    return f"The clip is labelled {label}: {_names(right)} {'is' if len(right) == 1 else 'are'} right."
-
-
-def _names(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"The clip is labelled {label}: {listed(right)} {'is' if len(right) == 1 else 'are'} right."

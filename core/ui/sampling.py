@@ -11,6 +11,7 @@ from core.models.info import ModelInfo
 from core.studies.slices import CORRECT, FIELDS
 from core.ui import clips, links
 from core.ui.keys import NUMBERS, Key
+from core.ui.notices import notice
 from core.ui.selection import Clips
 
 _BALANCED_HELP = "Clips of each class, drawn at random by the seed; 25 as in the paper, 0 takes all."
@@ -42,7 +43,7 @@ def _by(kept: Sequence[Listed], models: Sequence[ModelInfo]) -> str | None:
         options += [f"{CORRECT}{model.name}" for model in models]
     asked = links.asked(Key.BY)
     if asked and asked not in options:
-        st.caption(f"These clips can't be split by {asked}.")
+        notice(f"These clips can't be split by {asked}.")
         st.session_state[Key.BY] = None
     return st.selectbox(
         "Split by",
@@ -64,7 +65,7 @@ def _one(chosen: Clips) -> str | None:
     options = clips.labels(chosen.source, chosen.where, Key.ONLY)
     asked = links.asked(Key.ONLY)
     if asked and asked not in options:
-        st.warning(f"There is no clip {asked} in {chosen.source}.")
+        notice(f"There is no clip {asked} in {chosen.source}.")
         st.session_state[Key.ONLY] = None
     return st.selectbox(
         "One clip alone",

@@ -12,6 +12,7 @@ from core.errors import Refusal
 from core.models.info import ModelInfo
 from core.ui import clips, context, links, sampling
 from core.ui.keys import FILTERS, Key
+from core.ui.notices import notice
 from core.ui.selection import Clips
 
 _LEFT_OUT = "clip_left_out"  # in the session: the clip that was chosen before a filter left it out
@@ -123,7 +124,7 @@ def _choose_value(
     options = natural_order(value for clip in kept if (value := _value(clip, key, folds)))
     asked = links.asked(key)
     if asked and asked not in options:
-        st.caption(f"No clip here has {key} {asked}: that filter is off.")
+        notice(f"No clip here has {key} {asked}: that filter is off.")
         st.session_state[key] = None
     return cell.selectbox(
         f"Only this {key}",
@@ -163,7 +164,7 @@ def _choose_clip(source: str, where: Mapping[str, str]) -> str | None:
         if where and asked in clips.labels(source, {}):
             st.session_state[_LEFT_OUT] = asked
         else:
-            st.warning(f"There is no clip {asked} in {source}.")
+            notice(f"There is no clip {asked} in {source}.")
     return st.selectbox(
         "Clip",
         options,

@@ -129,5 +129,5 @@ def chart(app: AppTest, key: str) -> dict:
 
 def words(app: AppTest) -> str:
     """Everything the page says in text."""
-    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error)
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.toast)
     return "\n".join(element.value for kind in kinds for element in kind)

@@ -29,9 +29,7 @@ def answer(view: View) -> str:
     for (component, layer, more), of in places.items():
         sizes = listed([f"**{one.model}** {one.size}" for one in of])
         verb = "writes more" if more else "writes less"
-        sentences.append(
-            f"{capital(NAMES[component])} at layer {layer} {verb} than {view.reference.name}'s: {sizes}"
-        )
+        sentences.append(f"{capital(NAMES[component])} at layer {layer} {verb} than {view.reference.name}'s: {sizes}")
     text = "; ".join(sentences)
     unsure = [one.model for one in found if one.low <= 0 <= one.high]
     text = f"{text} (largest differences of relative contribution{across(found[0].n, view.speakers())})."

@@ -4,9 +4,9 @@ import numpy as np
 
 from core.analyses.request import Row
 from core.analyses.spectra_result import PAPER_EFFICIENCY
+from core.figures.adapters import adapters
 from core.figures.layout import number
 from core.figures.say import across
-from core.figures.spectra.parts import adapters
 from core.figures.view import View
 
 _GROUPS_SAID = 4

@@ -5,24 +5,13 @@ import plotly.graph_objects as go
 
 from core.analyses.spectrum import ENERGY_POINTS
 from core.analyses.tidy import Table
+from core.figures.adapters import adapters
 from core.figures.curves import LEGEND_NAME, interval, legend_rows
 from core.figures.drawing import Drawing
 from core.figures.layout import TITLE, WIDE_LEFT, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.answer import answer
-from core.figures.spectra.parts import (
-    KINDS,
-    Drawn,
-    Kind,
-    OverK,
-    adapters,
-    drawn,
-    height,
-    log_axis,
-    name_panels,
-    over_k,
-    panels,
-)
+from core.figures.spectra.parts import KINDS, Drawn, Kind, OverK, drawn, height, log_axis, name_panels, over_k, panels
 from core.figures.theme import RULE, with_alpha
 from core.figures.view import View
 

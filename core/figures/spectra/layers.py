@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 
+from core.figures.adapters import adapters, modules, targets
 from core.figures.curves import MAX_LINES, Line, Panel, curves, interval
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
@@ -13,17 +14,7 @@ from core.figures.layout import AXIS, TITLE, apply_layout, axis, color_bar, elli
 from core.figures.spectra import words
 from core.figures.spectra.answer import answer
 from core.figures.spectra.energy import longest
-from core.figures.spectra.parts import (
-    KINDS,
-    adapters,
-    doubling,
-    drawn,
-    height,
-    modules,
-    name_panels,
-    panels,
-    targets,
-)
+from core.figures.spectra.parts import KINDS, doubling, drawn, height, name_panels, panels
 from core.figures.theme import PROBABILITY_SCALE
 from core.figures.view import View
 

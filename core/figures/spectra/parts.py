@@ -1,13 +1,14 @@
 """What the spectra's charts share: four kinds of spectrum, adapters with untrained counterparts, curves over k."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float64, Int
 
 from core.analyses.tidy import VALUES, Table, Wanted
+from core.figures.adapters import adapters, untrained, untrained_style
 from core.figures.layout import AXIS, LEGEND_ROW, Panels, axis, panel_label
 from core.figures.theme import Style
 from core.figures.view import View
@@ -60,11 +61,6 @@ class OverK:
     high: Float64[np.ndarray, " k"]
 
 
-def adapters(view: View) -> tuple[ModelInfo, ...]:
-    """The models with LoRA."""
-    return tuple(model for model in view.models if model.lora)
-
-
 def drawn(view: View) -> list[Drawn]:
     """Each adapter, followed by its untrained counterpart."""
     found = []
@@ -72,19 +68,8 @@ def drawn(view: View) -> list[Drawn]:
         style = view.styles[model.name]
         found.append(Drawn(model.name, model, style))
         if model.role is Role.LORA:
-            open_ = replace(style, dash="dash", symbol=f"{style.symbol}-open")
-            found.append(Drawn(f"{model.name} (untrained)", model, open_, untrained=True))
+            found.append(Drawn(untrained(model), model, untrained_style(style), untrained=True))
     return found
-
-
-def targets(models: Sequence[ModelInfo]) -> list[str]:
-    """The projections that any of them adapts."""
-    return list(dict.fromkeys(module.target for model in models for module in model.lora))
-
-
-def modules(model: ModelInfo, target: str) -> tuple[str, ...]:
-    """Its modules of one target, by name."""
-    return tuple(module.name for module in model.lora if module.target == target)
 
 
 def whole(view: View) -> Table:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from core.analyses.tidy import Table
+from core.figures.adapters import adapters, targets
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, apply_layout, axis, ellipsis, number
 from core.figures.spectra import words
 from core.figures.spectra.layers import BAR, colors
-from core.figures.spectra.parts import adapters, height, name_panels, over_k, panels, targets, whole
+from core.figures.spectra.parts import height, name_panels, over_k, panels, whole
 from core.figures.spectra.weights import columns, directions_axis
 from core.figures.view import View
 from core.models.info import ModelInfo

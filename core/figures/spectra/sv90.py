@@ -7,23 +7,13 @@ import plotly.graph_objects as go
 
 from core.analyses.request import Row
 from core.analyses.spectra_result import PAPER_EFFICIENCY
+from core.figures.adapters import adapters, modules, targets
 from core.figures.curves import LEGEND_NAME, interval, legend_rows
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, LEGEND_ROW, TITLE, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.energy import longest
-from core.figures.spectra.parts import (
-    KINDS,
-    Drawn,
-    adapters,
-    drawn,
-    height,
-    log_axis,
-    modules,
-    name_panels,
-    panels,
-    targets,
-)
+from core.figures.spectra.parts import KINDS, Drawn, drawn, height, log_axis, name_panels, panels
 from core.figures.theme import GRID, RULE
 from core.figures.view import View
 

@@ -7,26 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.analyses.tidy import Table
+from core.figures.adapters import adapters, modules, targets
 from core.figures.curves import Line, Panel, curves
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, apply_layout, axis, ellipsis
 from core.figures.spectra import words
 from core.figures.spectra.layers import BAR, colors
-from core.figures.spectra.parts import (
-    Drawn,
-    OverK,
-    adapters,
-    drawn,
-    height,
-    log_axis,
-    modules,
-    name_panels,
-    over_k,
-    panels,
-    targets,
-    whole,
-)
+from core.figures.spectra.parts import Drawn, OverK, drawn, height, log_axis, name_panels, over_k, panels, whole
 from core.figures.theme import FROZEN_COLOR, Style
 from core.figures.view import View
 

@@ -2,8 +2,8 @@
 
 from core.analyses.request import Variant
 from core.emotions import class_index
+from core.figures.adapters import adapters
 from core.figures.layout import number
-from core.figures.spectra.parts import adapters
 from core.figures.view import View
 
 BANDS = "Shaded or barred: 95 % intervals, one speaker left out at a time (jackknife)."
