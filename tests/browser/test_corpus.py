@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, TimeoutError
 
 from core import paths
 from core.analyses.request import COLUMNS
@@ -20,6 +20,7 @@ from core.store.records import read_key
 from tests.browser.conftest import DESKTOP, Server, Tab, dashboard
 from tests.browser.test_downloads import saved
 
+STUDY_MS = 240_000  # gradients of a few clips, on two busy cores
 POPOVER = '[data-testid="stPopoverBody"]'
 SO_FAR = re.compile(r"(\d+) of 100 clips")
 _CURVES = """(key) => {
@@ -58,9 +59,13 @@ def curves(tab: Tab, key: str) -> list[dict]:
 
 def finished(tab: Tab) -> Tab:
     """Wait until the study is over and drawn."""
-    tab.page.wait_for_function(
-        "() => !(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()"
-    )
+    try:
+        tab.page.wait_for_function(
+            "() => !(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()", timeout=STUDY_MS
+        )
+    except TimeoutError as error:
+        shown = tab.page.inner_text('[data-testid="stApp"]')
+        raise AssertionError(f"the study at {tab.page.url} did not end:\n{shown}") from error
     return tab.settle()
 
 

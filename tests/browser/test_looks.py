@@ -7,8 +7,16 @@ import pytest
 
 from core.corpora.source import DEMO, list_source
 from tests.browser.conftest import DESKTOP, PHONE, Server, Tab
+from tests.browser.test_corpus import finished
 
 CLIP = f"/Clip?clip={list_source(DEMO).clips[0].name}"
+# page, its main chart
+CORPUS = (
+    ("Contributions", "contributions"),
+    ("Lens", "lens"),
+    ("Spectra", "spectra"),
+    ("Similarity", "alignment"),
+)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -33,4 +41,22 @@ def test_pages_are_whole(size: str, theme: str, server: Server, new_tab: Callabl
         assert chart["height"] > 3 * 200, "panels stand under each other"
         sidebar = tab.page.query_selector('[data-testid="stSidebar"]')
         assert sidebar.get_attribute("data-collapsed") == "true", "it is folded"
+    assert tab.problems == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_corpus_pages_are_whole(size: str, theme: str, new_tab: Callable[..., Tab], screenshots: Path) -> None:
+    viewport = DESKTOP if size == "desktop" else PHONE
+    tab = new_tab(viewport=viewport, color_scheme=theme)
+    for name, key in CORPUS:
+        finished(tab.open(f"/{name}?balanced=2"))
+        chart = tab.page.wait_for_selector(f".st-key-{key} .js-plotly-plot").bounding_box()
+        tab.page.screenshot(path=screenshots / f"{name.lower()}-{size}-{theme}.png")
+        assert tab.page.query_selector('[data-testid="stException"]') is None
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        if size == "desktop":
+            assert chart["y"] + chart["height"] < viewport["height"] + 8, f"{name}: the main chart is above the fold"
+        else:
+            assert chart["width"] <= viewport["width"]
     assert tab.problems == []

@@ -19,6 +19,7 @@ ENGINE_HALF = (
     "core/engine/sets.py",
     "core/models/head.py",
     "core/models/loading.py",
+    "core/models/reading.py",
     "core/training/",
 )
 WEB = ("streamlit", "core.ui")
