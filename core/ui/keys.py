@@ -58,7 +58,32 @@ class Key(StrEnum):
     LOOK = "look"  # at the weights
     DIRECTIONS = "directions"
     PAIR = "pair"
+    MAP = "map"  # how many numbers a clip become two
+    PICKED = "picked"  # clips drawn around, where they are few
+    UNPICK = "unpick"
+    OF = "of"  # all clips, or those of one emotion
+    COMPARE = "compare"
+    RETRY_MORE = "retry_more"
+    # Models page
+    ASPECT = "aspect"
+    CHECKPOINT = "checkpoint"
+    ONE = "one"  # of two that are compared,
+    OTHER = "other"
+    ADD_KIND = "add_kind"
+    ADD_PLACE = "add_place"
+    ADD_BASE = "add_base"
+    ADD_NAME = "add_name"
+    ADD_GROUP = "add_group"
+    ADD_LABELS = "add_labels"
+    ADD = "add"
+    REMOVE_NAME = "remove_name"
+    REMOVE = "remove"
+    UNDO = "undo"
+    VERIFY = "verify"
+    PRUNE = "prune"
+    PRUNE_TO = "prune_to"
     # charts
+    TRAINING = "training"
     CONTRIBUTIONS = "contributions"
     NORMS = "norms"
     PADDED = "padded"
@@ -73,6 +98,10 @@ class Key(StrEnum):
     SV90 = "sv90"
     SPECTRA_DEPTH = "spectra_depth"
     WEIGHTS = "weights"
+    RANK_MAPS = "rank_maps"
+    SEPARATION = "separation"
+    SENSITIVITY = "sensitivity"
+    SCORES = "scores"
     CLIP_LENS = "clip_lens"
     CLIP_FINAL = "clip_final"
     CLIP_KL = "clip_kl"
