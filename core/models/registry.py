@@ -66,7 +66,7 @@ def read_registry(path: Path) -> tuple[list[Entry], list[Refused]]:
         try:
             if not isinstance(table, dict):
                 raise Refusal("it is no table: write [[model]], and `name = …` and `base = …` below it.")
-            entry = _entry(table, path.resolve().parent)
+            entry = parse_entry(table, path.resolve().parent)
             if entry.name in {other.name for other in entries}:
                 raise Refusal("another model before it has the same name: give each its own.")
             entries.append(entry)
@@ -88,7 +88,8 @@ def as_toml(tables: Sequence[Mapping[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _entry(table: dict[str, Any], directory: Path) -> Entry:
+def parse_entry(table: Mapping[str, Any], directory: Path) -> Entry:
+    """One `[[model]]` table of a file in `directory`; refuses one that is not well-formed."""
     for key, value in table.items():
         if key not in _TYPES:
             raise Refusal(f"`{key}` is not a setting of a model; known are {', '.join(_TYPES)}.")
