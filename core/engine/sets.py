@@ -18,7 +18,7 @@ from core.store.key import Precision
 from core.store.partial import DamagedSpill, Partial
 from core.store.store import Store
 
-_CHECKPOINT_SHARE = 0.02  # of the time goes into checkpoints: large sums are saved less often
+_CHECKPOINT_SHARE = 0.01  # of the time goes into checkpoints: large sums are saved less often
 _BYTES_PER_GB = 1e9
 
 
