@@ -72,11 +72,10 @@ def said(levels: Mapping[str, Level], n_clips: int) -> str:
             "should not have."
         )
     if clean:
-        sentences.append(
-            f"{_names(clean)} can be trusted on {these}: training heard {'none of them, nor their speakers' if many else 'neither it nor its speaker'}."
-        )
+        heard = "none of them, nor their speakers" if many else "neither it nor its speaker"
+        sentences.append(f"{_names(clean)} can be trusted on {these}: training heard {heard}.")
     if unknown:
-        sentences.append(f"Of {_names(unknown)} nobody can tell: nothing says whom training heard.")
+        sentences.append(f"Of {_names(unknown)} nobody can tell: it is not known whom training heard, or who speaks here.")
     return " ".join(sentences)
 
 
@@ -110,7 +109,8 @@ def _selection(found: Audit, manifest: Manifest, tested: Facts) -> Verdict:
     if speakers:
         text = f"Its best epoch was chosen on other clips of {len(speakers)} of these speakers: {_some(speakers)}."
         return Verdict(Level.NOTE, "selection", text)
-    return Verdict(Level.CLEAN, "selection", "Its best epoch was chosen on other clips and other speakers.")
+    others = " and other speakers" if manifest.validation.speakers and tested.speakers else ""
+    return Verdict(Level.CLEAN, "selection", f"Its best epoch was chosen on other clips{others}.")
 
 
 def _scheme(manifest: Manifest) -> tuple[Verdict, ...]:

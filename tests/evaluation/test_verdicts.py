@@ -76,7 +76,7 @@ def test_the_same_session_is_a_leak_though_the_speaker_is_new(release: list[Clip
     found = verdicts(heard(manifest, man), woman)
     assert about("speakers", found).level is Level.CLEAN
     assert about("dialogs", found).level is Level.CLEAN
-    assert about("sessions", found) == Verdict(Level.LEAK, "sessions", "1 of these 1 sessions were in training: Ses03.")
+    assert about("sessions", found) == Verdict(Level.LEAK, "sessions", "This session was in training: Ses03.")
     assert worst(found) is Level.LEAK
 
 
@@ -85,9 +85,7 @@ def test_the_same_script_by_other_voices_is_noted_and_no_leak(release: list[Clip
     fourth = [clip for clip in release if clip.dialog == "Ses04M_script01_1"]
     assert first and fourth
     found = verdicts(heard(manifest, first), fourth)
-    assert about("scripts", found) == Verdict(
-        Level.NOTE, "scripts", "1 of these 1 scripts were in training: script01_1."
-    )
+    assert about("scripts", found) == Verdict(Level.NOTE, "scripts", "This script was in training: script01_1.")
     assert worst(found) is Level.CLEAN
 
 
@@ -96,7 +94,7 @@ def test_a_clip_in_training_is_found_by_its_sound_whatever_it_is_called(
 ) -> None:
     renamed = replace(release[0], name="mine.wav", speaker=None, session=None, dialog=None)
     found = verdicts(heard(manifest, release[:5]), [renamed])
-    assert about("clips", found) == Verdict(Level.LEAK, "clips", "1 of these 1 clips were in training.")
+    assert about("clips", found) == Verdict(Level.LEAK, "clips", "This clip was in training.")
     assert about("speakers", found).text == "The speakers of these clips are not known, so they can't be compared."
     assert worst(found) is Level.LEAK
 
@@ -135,6 +133,4 @@ def test_the_answer_names_each_model_once() -> None:
     assert text.startswith("**Do not trust scores of a on these 1\u2009200 clips**")
     assert "b and c can be trusted on these 1\u2009200 clips" in text
     assert "Of d nobody can tell" in text
-    assert (
-        said({"b": Level.CLEAN}, 1) == "b can be trusted on this clip: trained on none of them, nor on their speakers."
-    )
+    assert said({"b": Level.CLEAN}, 1) == "b can be trusted on this clip: training heard neither it nor its speaker."
