@@ -15,6 +15,7 @@ from core.ui.keys import Key
 _CONFIG = {**CONFIG, "displayModeBar": True, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"format": "png"}}
 _TABLE_HEIGHT = 320
 Pick = Callable[[int, int], None]  # takes a marker's trace and its place in the trace
+Lasso = Callable[[Sequence[tuple[int, int]]], None]  # takes these of all markers inside
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,19 @@ class Chart:
     reproduce: Reproduce
 
 
-def show(chart: Chart, on_pick: Pick | None = None) -> None:
-    """Draw the chart and its quiet row. `on_pick` is told which marker was pressed, before the page runs again."""
+def show(chart: Chart, on_pick: Pick | None = None, on_lasso: Lasso | None = None) -> None:
+    """Draw the chart and its quiet row. `on_pick` is told which marker was pressed, `on_lasso` which ones were drawn
+    around, before the page runs again; a chart has one of the two at most."""
+    chosen = partial(_picked, chart.key, on_pick) if on_pick else None
+    chosen = partial(_lassoed, chart.key, on_lasso) if on_lasso else chosen
     st.plotly_chart(
         chart.figure,
         key=chart.key,
         config=_CONFIG,
         alt=chart.alt,
         theme="streamlit",
-        on_select=partial(_picked, chart.key, on_pick) if on_pick else "ignore",
-        selection_mode="points",
+        on_select=chosen or "ignore",
+        selection_mode=("lasso", "box") if on_lasso else "points",
     )
     with st.container(horizontal=True, key=f"quiet_{chart.key}"):
         with _drawer("How to read it"):
@@ -81,6 +85,10 @@ def _picked(key: Key, on_pick: Pick) -> None:
     points = st.session_state[key].selection.points
     if points:
         on_pick(points[0]["curve_number"], points[0]["point_index"])
+
+
+def _lassoed(key: Key, on_lasso: Lasso) -> None:
+    on_lasso([(point["curve_number"], point["point_index"]) for point in st.session_state[key].selection.points])
 
 
 def _drawer(label: str, **more):  # type: ignore[no-untyped-def]  # Streamlit names no public type for it

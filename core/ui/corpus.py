@@ -14,15 +14,15 @@ from core.errors import Refusal
 from core.figures.drawing import Drawing
 from core.figures.view import View
 from core.models.describe import Models
-from core.studies.study import Question, State, Study
+from core.studies.study import Question, Snapshot, State, Study
 from core.ui import context, cursor, links, status, viewport
-from core.ui.charts import Chart, Pick, show
+from core.ui.charts import Chart, Lasso, Pick, show
 from core.ui.clip_states import nothing_chosen, weighted_note
 from core.ui.clips import resolve
 from core.ui.keys import Key
 from core.ui.reproduce import reproduce
 from core.ui.selection import Selection
-from core.ui.study_states import say_end, say_progress, scope
+from core.ui.study_states import say_end, say_more, say_progress, scope
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ class Corpus:
             else:
                 st.markdown("There is no answer yet.")
 
-    def show(self, key: Key, analysis: str, drawing: Drawing, on_pick: Pick | None = None) -> None:
-        """A chart with its quiet row; `on_pick` as in core/ui/charts.py."""
+    def show(
+        self, key: Key, analysis: str, drawing: Drawing, on_pick: Pick | None = None, on_lasso: Lasso | None = None
+    ) -> None:
+        """A chart with its quiet row; `on_pick` and `on_lasso` as in core/ui/charts.py."""
         stem = f"{key}-{self.selection.clips.source.split(':')[0]}-{self.selection.variant}"
         show(
             Chart(
@@ -64,7 +66,21 @@ class Corpus:
                 reproduce=reproduce(self.page, self.keys, analysis, self.selection, self.view.clips),
             ),
             on_pick,
+            on_lasso,
         )
+
+    def also(self, names: Sequence[str], **changes: object) -> "Corpus":
+        """A further question about the same clips, for a part of the page that somebody opened: other analyses, with
+        `changes` to what the sidebar says."""
+        selection = replace(self.selection, **changes)  # type: ignore[arg-type]
+        question = _question(selection, tuple(names))
+        assert question is not None  # the page's own question was one
+        link = links.Link(self.page, links.carried() | links.parameters(self.keys))
+        study = context.board().ask(question, f"{', '.join(names)}: {question.size} clips", link)
+        now = study.look()
+        view = _view(selection, question, now)
+        say_more(study, now, view)
+        return replace(self, selection=selection, study=study, view=view)
 
     def notes(self) -> None:
         """At the foot of the page: what is undefined or left out, and why. Links the charts above it."""
@@ -101,7 +117,18 @@ def ask(
     study = context.board().ask(question, what, link)
     now = study.look()
     status.draw(lambda: study.look().version, now.version, waiting=now.active)
-    view = View(
+    view = _view(selection, question, now)
+    st.caption(scope(selection, view))
+    say_progress(study, now, view)
+    say_end(study, now)
+    if note := weighted_note(selection.models):
+        st.caption(note)
+    return Corpus(page, tuple(keys), selection, study, view)
+
+
+def _view(selection: Selection, question: Question, now: Snapshot) -> View:
+    assert selection.reference is not None
+    return View(
         selection.models,
         selection.reference,
         selection.variant,
@@ -113,12 +140,6 @@ def ask(
         viewport.narrow(),
         now.state is State.DONE,
     )
-    st.caption(scope(selection, view))
-    say_progress(study, now, view)
-    say_end(study, now)
-    if note := weighted_note(selection.models):
-        st.caption(note)
-    return Corpus(page, tuple(keys), selection, study, view)
 
 
 def _stop() -> NoReturn:

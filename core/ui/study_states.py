@@ -10,6 +10,7 @@ from core.ui.selection import Selection
 from core.ui.sources import grouped
 
 _NAMED = 3  # clips named in a sentence
+_POLL_S = 0.5
 _FRAMES = {"all": "all frames, padding included", "audio": "frames that hold sound"}
 
 
@@ -41,6 +42,27 @@ def say_progress(study: Study, now: Snapshot, view: View) -> None:
             st.button("Continue", key=Key.CONTINUE, on_click=_again, args=(study,), type="primary")
         if now.active:
             st.button("Cancel", key=Key.CANCEL, on_click=study.cancel, type="tertiary")
+
+
+def say_more(study: Study, now: Snapshot, view: View) -> None:
+    """How far a further question of the page is, in a line of its own; runs the page again when that changes."""
+    with st.container(key="progress_more"):
+        if now.active:
+            st.fragment(_follow, run_every=_POLL_S)(study, now.version)
+            st.markdown(f":material/hourglass_top: **{so_far(view)}** so far")
+        elif now.state is State.CANCELLED:
+            st.markdown(f":material/pause: Cancelled after **{so_far(view)}**")
+        elif now.state is State.FAILED:
+            st.error(now.reason)
+        for failure in now.failures[:1]:
+            st.warning(f"Some passes could not be made. The first: **{failure.model}**, {failure.reason}")
+        if now.state in (State.CANCELLED, State.FAILED) or now.failures:
+            st.button("Try again", key=Key.RETRY_MORE, on_click=_again, args=(study,))
+
+
+def _follow(study: Study, drawn: int) -> None:
+    if study.look().version != drawn:
+        st.rerun()
 
 
 def say_end(study: Study, now: Snapshot) -> None:
