@@ -36,6 +36,7 @@ class Page:
 HOME, CLIP = "app.py", "pages/1_Clip.py"
 CONTRIBUTIONS, LENS = "pages/2_Contributions.py", "pages/3_Lens.py"
 SPECTRA, SIMILARITY = "pages/4_Spectra.py", "pages/5_Similarity.py"
+MODELS = "pages/8_Models.py"
 PAGES = (
     Page(HOME, "Overview", ":material/home:", "Where in a speech encoder does LoRA learn to hear emotion?"),
     Page(
@@ -53,6 +54,12 @@ PAGES = (
     Page(LENS, "Lens", ":material/search:", "At which depth does each model know its answer, and is it right?"),
     Page(SPECTRA, "Spectra", ":material/bar_chart:", "How many directions do adapters use, forward and backward?"),
     Page(SIMILARITY, "Similarity", ":material/grid_on:", "Do A and B move together, and which depths are alike?"),
+    Page(
+        MODELS,
+        "Models",
+        ":material/deployed_code:",
+        "Which models are here, what were they trained on, and can they be trusted on these clips?",
+    ),
 )
 _PAGE = "page"  # in the session: the one that was drawn last
 

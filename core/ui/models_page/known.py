@@ -1,0 +1,110 @@
+"""What the page's parts are given: the models, what lies beside their checkpoints, and the clips of the sidebar."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.audio.decoder import decoder
+from core.corpora.clip import Clip
+from core.corpora.select import choose, identify
+from core.corpora.source import UPLOADS
+from core.errors import Refusal
+from core.evaluation.history import History, read_history
+from core.evaluation.manifest import Manifest, manifest_of
+from core.evaluation.verdicts import Verdict, said, verdicts, worst
+from core.models.describe import Models
+from core.models.info import ModelFiles, ModelInfo
+from core.models.registry import Entry, read_registry
+from core.settings import settings
+from core.ui import context
+from core.ui.chores import chores
+from core.ui.clips import resolve
+from core.ui.selection import Selection
+
+_TTL_S = 10.0  # as for the models themselves
+
+
+@dataclass(frozen=True)
+class Papers:
+    """What lies beside a checkpoint; `problem` says why something that lies there can't be read."""
+
+    manifest: Manifest | None = None
+    history: History | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """`entries` are the registry's, by name. `clips` is None while they are read, or where `problem` says why not."""
+
+    models: Models
+    entries: Mapping[str, Entry]
+    papers: Mapping[str, Papers]
+    clips: tuple[Clip, ...] | None
+    problem: str = ""
+
+    def verdicts(self, model: ModelInfo) -> tuple[Verdict, ...]:
+        """The leakage audit of one model; nothing before the clips are known."""
+        return () if self.clips is None else verdicts(self.papers[model.name].manifest, self.clips)
+
+
+def look(models: Models, selection: Selection) -> Known:
+    """Read what lies beside the checkpoints, and ask for the clips."""
+    entries, _ = read_registry(settings().registry)
+    papers = {model.name: _papers(model, model.files) for model in models.models}
+    by_name = {entry.name: entry for entry in entries}
+    try:
+        return Known(models, by_name, papers, _clips(selection))
+    except Refusal as error:
+        return Known(models, by_name, papers, None, str(error))
+
+
+# By the files themselves: copies of a checkpoint are equal and may have other papers beside them.
+@st.cache_resource(show_spinner=False, ttl=_TTL_S, max_entries=256, hash_funcs={ModelFiles: hash})
+def _papers(_model: ModelInfo, files: ModelFiles) -> Papers:
+    try:
+        manifest = manifest_of(_model)
+        return Papers(manifest, None if manifest is None else read_history(manifest))
+    except Refusal as error:
+        return Papers(problem=str(error))
+
+
+def _clips(selection: Selection) -> tuple[Clip, ...] | None:
+    """The sidebar's clips; None while they are read. Raises Refusal."""
+    chosen = selection.clips
+    if chosen.clip is not None:
+        return (resolve(chosen.source, chosen.clip, selection.models, 0.0).clip,)
+    if chosen.source == UPLOADS:
+        return tuple(context.uploads().clips()[: chosen.limit])
+    listed = tuple(choose(context.listing(chosen.source).clips, chosen.slice))
+
+    def read() -> tuple[Clip, ...]:
+        return tuple(identify(listed, decoder(), context.store().index)[0])
+
+    chore = chores().ask(("clips", listed, context.stamp(listed)), read)
+    if chore.active:
+        return None
+    if chore.reason is not None:
+        raise Refusal(chore.reason)
+    assert isinstance(chore.result, tuple)  # what `read` gave
+    return chore.result
+
+
+def answer(known: Known) -> None:
+    """Which models can be trusted on the clips, in a place that is there before it is known."""
+    count = len(known.models.models)
+    here = f"{count} model{'' if count == 1 else 's'} can be used"
+    if refused := len(known.models.refused):
+        here += f", {refused} can't; the reason{' is' if refused == 1 else 's are'} below the table"
+    with st.container(key="answer"):
+        if known.problem:
+            st.markdown(f"{here}.")
+            st.error(known.problem)
+        elif known.clips is None:
+            st.markdown(f"{here}. Reading the clips, to see whether training saw them …")
+        elif not known.clips:
+            st.markdown(f"{here}. No clip is chosen to hold them against.")
+        else:
+            levels = {model.name: worst(known.verdicts(model)) for model in known.models.models}
+            st.markdown(f"{here}. {said(levels, len(known.clips))}")
