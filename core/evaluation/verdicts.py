@@ -75,7 +75,9 @@ def said(levels: Mapping[str, Level], n_clips: int) -> str:
         heard = "none of them, nor their speakers" if many else "neither it nor its speaker"
         sentences.append(f"{_names(clean)} can be trusted on {these}: training heard {heard}.")
     if unknown:
-        sentences.append(f"Of {_names(unknown)} nobody can tell: it is not known whom training heard, or who speaks here.")
+        sentences.append(
+            f"Of {_names(unknown)} nobody can tell: it is not known whom training heard, or who speaks here."
+        )
     return " ".join(sentences)
 
 
