@@ -40,6 +40,7 @@ from core.engine.build import local_engine, worker_config
 from core.engine.interface import ModelPass, SetPass
 from core.engine.runner import Runner
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 from core.settings import read_settings
 from core.store.partial import Partial
 from core.store.store import Store
@@ -138,6 +139,10 @@ class InTurn:
         self._runner, self._bare, self._times = runner, bare, times
         self._count = 0
         self.apart = 0.0  # seconds that are not the engine's
+
+    @property
+    def memory(self) -> Memory:
+        return self._runner.memory
 
     def run(self, batch: Batch) -> Sequence[Outcome]:
         what = _what(batch)

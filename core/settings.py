@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         16.0, ge=0, description="Disk that a set's gradients may take until its CKA is done (GB)."
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where models run: auto, cpu, cuda:0.")
+    device_memory_gb: float = Field(
+        0.0, ge=0, description="GB that loaded models may take before the least recently used go; 0: half the device's."
+    )
     dtype: Dtype = Field("auto", description="Precision models run in; auto is float32, the one to cite.")
     threads: int = Field(0, ge=0, description="CPU threads of the worker; 0 means one a core.")
     batch_size: int = Field(4, ge=1, le=256, description="Clips a forward pass takes at once.")

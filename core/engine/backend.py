@@ -9,6 +9,7 @@ import numpy as np
 
 from core.engine.interface import Task
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 
 
 class WorkerDied(Exception):
@@ -29,6 +30,7 @@ class WorkerConfig:
     cache_dir: Path
     cache_max_gb: float
     spill_max_gb: float
+    device_memory_gb: float  # for models' weights; 0: half of the device's
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Backend(Protocol):
     @property
     def restarts(self) -> int:
         """How often the worker had to be replaced."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """Models in the device's memory, as of the last answer."""
         ...
 
     def run(self, batch: Batch) -> Sequence[Outcome]:

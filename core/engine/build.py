@@ -25,6 +25,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         settings.cache_dir.absolute(),
         settings.cache_max_gb,
         settings.spill_max_gb,
+        settings.device_memory_gb,
     )
 
 

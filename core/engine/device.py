@@ -2,9 +2,13 @@
 
 import ctypes
 import importlib.metadata
+import os
+from pathlib import Path
 
 from core.settings import Settings
 from core.store.key import Precision
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # says "max" where there is none
 
 
 def choose_device(wanted: str) -> str:
@@ -18,6 +22,13 @@ def choose_precision(settings: Settings) -> Precision:
     """Precision of the cache keys: `auto` is float32 everywhere, since numbers to cite should not depend on luck."""
     dtype = "float32" if settings.dtype == "auto" else settings.dtype
     return Precision(dtype, choose_device(settings.device).split(":")[0])
+
+
+def host_memory() -> int:
+    """Bytes of the machine's memory, or of what its container may take of it."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _CONTAINER_LIMIT.read_text().strip() if _CONTAINER_LIMIT.is_file() else ""
+    return min(whole, int(limit)) if limit.isdigit() else whole
 
 
 def _gpus() -> int:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from core.corpora.clip import Clip
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 from core.store.key import Key, Kind, Precision, clip_key
 
 
@@ -257,8 +258,13 @@ class EngineStatus:
     worker: str
     device: str
     precision: Precision
-    loaded: tuple[str, ...] = ()
+    memory: Memory = field(default_factory=Memory)
     restarts: int = 0
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the models in memory."""
+        return tuple(model.name for model in self.memory.loaded)
 
 
 @runtime_checkable  # the tests check argument types

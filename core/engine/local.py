@@ -26,6 +26,7 @@ from core.engine.interface import (
 from core.engine.queue import MAX_DEATHS, PassQueue
 from core.errors import Refusal
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 from core.store.key import Key, Precision
 from core.store.store import Store
 
@@ -65,7 +66,7 @@ class LocalEngine:
         self._changed = threading.Condition()
         self._state, self._closing = "starting" if eager else "ready", False
         self._eager = eager
-        self._loaded: dict[str, None] = {}
+        self._memory = Memory()
         self._thread = threading.Thread(target=self._work, name="lorascope-engine", daemon=True)
         self._thread.start()
 
@@ -116,7 +117,7 @@ class LocalEngine:
 
     def status(self) -> EngineStatus:
         with self._changed:
-            return EngineStatus(self._state, self._device, self.precision, tuple(self._loaded), self._backend.restarts)
+            return EngineStatus(self._state, self._device, self.precision, self._memory, self._backend.restarts)
 
     def close(self) -> None:
         with self._changed:
@@ -138,6 +139,7 @@ class LocalEngine:
             # Where it can't start, the first request says so to somebody who can read it.
             with contextlib.suppress(WorkerUnusable):
                 self._backend.start()
+                self._note_memory()
         while True:
             with self._changed:
                 if not self._queue.busy:
@@ -155,11 +157,20 @@ class LocalEngine:
 
     def _checked(self, model: ModelInfo) -> str | None:
         try:
-            return self._backend.check(model)
+            reason = self._backend.check(model)
+            self._note_memory()
+            return reason
         except WorkerDied:
+            with self._changed:
+                self._memory = self._memory.emptied()
             return f"the worker process died while loading {model.name}: is there enough memory for it?"
         except WorkerUnusable as error:
             return str(error)
+
+    def _note_memory(self) -> None:
+        """For `status`, which other threads ask for while the backend is at work."""
+        with self._changed:
+            self._memory = self._backend.memory
 
     def _run(self, batch: list[tuple[tuple[Key, ...], Task]]) -> None:
         ready: list[tuple[tuple[Key, ...], Task]] = []
@@ -219,8 +230,7 @@ class LocalEngine:
         except WorkerUnusable as error:
             self._give_up(str(error))
             return [str(error)] * len(ready)
-        with self._changed:
-            self._loaded[ready[0][1].model.name] = None
+        self._note_memory()
         return found
 
     def _give_up(self, reason: str) -> None:
@@ -233,7 +243,7 @@ class LocalEngine:
     def _after_death(self, batch: list[tuple[Key, ...]]) -> None:
         """What the dead worker had written counts; the rest goes back into the queue."""
         with self._changed:
-            self._loaded.clear()
+            self._memory = self._memory.emptied()
             self._state = "restarting"
             for keys in batch:
                 if all(map(self._store.has, keys)):

@@ -11,6 +11,7 @@ from typing import Any
 from core.child import start_child
 from core.engine.backend import Batch, Outcome, WorkerConfig, WorkerDied, WorkerUnusable
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 
 START_TIMEOUT_S = 300.0  # importing torch from a cold disk takes its time
 _LOG_TAIL = 400  # characters of the worker's own last words in an error
@@ -25,6 +26,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._starts = 0
+        self._memory = Memory()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
 
     @property
@@ -36,6 +38,11 @@ class WorkerProcess:
     def restarts(self) -> int:
         """How often a worker had to be replaced."""
         return max(0, self._starts - 1)
+
+    @property
+    def memory(self) -> Memory:
+        """As the worker said with its last answer."""
+        return self._memory
 
     def start(self) -> None:
         """Start the worker if none runs; returns when it is ready. Raises WorkerUnusable."""
@@ -52,9 +59,10 @@ class WorkerProcess:
             answer = self._connection.recv() if ready else "it did not answer in time"
         except (EOFError, OSError) as error:
             raise WorkerUnusable(f"The model worker does not start: {self._last_words()}") from error
-        if answer is not None:
+        if not isinstance(answer, Memory):
             self.close()
             raise WorkerUnusable(str(answer))
+        self._memory = answer
 
     def run(self, batch: Batch) -> Sequence[Outcome]:
         return self._ask(batch)
@@ -77,7 +85,8 @@ class WorkerProcess:
             raise WorkerDied
         try:
             self._connection.send(request)
-            return self._connection.recv()
+            answer, self._memory = self._connection.recv()
+            return answer
         except (EOFError, OSError) as error:
             self._forget()
             raise WorkerDied from error

@@ -10,14 +10,18 @@ from core.capture.forward import capture
 from core.capture.gradients import capture_gradients
 from core.capture.weights import capture_weights
 from core.engine.backend import Batch, Outcome, WorkerConfig
+from core.engine.device import host_memory
 from core.engine.interface import GradientPass, Pass, SetPass
 from core.engine.keeping import Keeper, cache_full, in_halves
 from core.engine.sets import SetWork, check_adapted
 from core.errors import Refusal
 from core.models.info import ModelInfo
 from core.models.loading import LoadedModel, Loader
+from core.models.memory import Memory
 from core.store.key import Precision
 from core.store.store import Store
+
+_BYTES_PER_GB = 1e9
 
 
 class Runner:
@@ -33,7 +37,7 @@ class Runner:
             torch.set_num_threads(config.threads)
         self._precision = Precision(config.dtype, device.type)
         self._store = Store(config.cache_dir, config.cache_max_gb)
-        self._loader = Loader(device, getattr(torch, config.dtype))
+        self._loader = Loader(device, getattr(torch, config.dtype), _limit_bytes(config.device_memory_gb, device))
         self._keeper = Keeper(self._store, self._precision)
         self._spill_max_gb = config.spill_max_gb
         self._work: SetWork | None = None
@@ -42,6 +46,10 @@ class Runner:
     def restarts(self) -> int:
         """Never: this process is the worker."""
         return 0
+
+    @property
+    def memory(self) -> Memory:
+        return self._loader.memory
 
     def start(self) -> None:
         """Nothing to do: this process is the worker."""
@@ -54,7 +62,7 @@ class Runner:
 
     def check(self, model: ModelInfo) -> str | None:
         try:
-            self._loader.get(model)
+            self._load(model)
         except Refusal as error:
             return str(error)
         except Exception as error:
@@ -70,7 +78,7 @@ class Runner:
         if not todo:
             return reasons
         try:
-            model = self._loader.get(batch.passes[0].model)
+            model = self._load(batch.passes[0].model)
             outcomes = in_halves(lambda chosen: self._make(model, batch, chosen), todo, model.info.name)
         except Refusal as error:
             outcomes = [str(error)] * len(todo)
@@ -79,6 +87,10 @@ class Runner:
         for i, outcome in zip(todo, outcomes, strict=True):
             reasons[i] = outcome
         return reasons
+
+    def _load(self, model: ModelInfo) -> LoadedModel:
+        """A model, without letting that of a set under way go."""
+        return self._loader.get(model, in_use=self._work.task.model if self._work else None)
 
     def _make(self, model: LoadedModel, batch: Batch, chosen: Sequence[int]) -> list[str | None]:
         tasks = [batch.passes[i] for i in chosen]
@@ -100,7 +112,7 @@ class Runner:
         try:
             if self._work is None or self._work.task != task:
                 self.close()
-                model = self._loader.get(task.model)
+                model = self._load(task.model)
                 self._work = SetWork(task, model, self._store, self._precision, self._spill_max_gb)
             progress = self._work.step(dict(zip(batch.positions, batch.samples, strict=True)), batch.unreadable)
             if progress.finished:
@@ -116,6 +128,14 @@ class Runner:
             self._work.drop()
             self._work = None
         return reason
+
+
+def _limit_bytes(wanted_gb: float, device: torch.device) -> int:
+    """What weights may take: the rest of the device is for what is computed with them."""
+    if wanted_gb:
+        return int(wanted_gb * _BYTES_PER_GB)
+    whole = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else host_memory()
+    return whole // 2
 
 
 def _our_failure(error: Exception) -> str:

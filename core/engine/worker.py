@@ -1,7 +1,8 @@
 """The worker process: `python -m core.engine.worker FD`, started by `core.engine.process`. Owns torch and the device.
 
-Over the socket FD: first its config, answered with None or the sentence why it can't run; then requests (a Batch, or a
-ModelInfo to check), each answered in turn. Ends when the other side closes, after the batch it is in.
+Over the socket FD: first its config, answered with its memory or the sentence why it can't run; then requests (a Batch,
+or a ModelInfo to check), each answered in turn, with the memory as it then is. Ends when the other side closes, after
+the batch it is in.
 """
 
 import sys
@@ -23,11 +24,12 @@ def main(descriptor: int) -> None:
         except Refusal as error:
             connection.send(str(error))
             return
-        connection.send(None)
+        connection.send(runner.memory)
         try:
             while True:
                 request = connection.recv()
-                connection.send(runner.run(request) if isinstance(request, Batch) else runner.check(request))
+                answer = runner.run(request) if isinstance(request, Batch) else runner.check(request)
+                connection.send((answer, runner.memory))
         finally:
             runner.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -1,5 +1,6 @@
 """The classification head: projector, mean over frames, classifier. Affine throughout, so it composes to one map."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,12 @@ class Head:
     def __call__(self, states: Tensor) -> Tensor:
         """Logits (clips x C) of encoder outputs (clips x T x d), run as the checkpoint's own class runs it."""
         return self.classifier(self.projector(states.float()).mean(dim=1))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Its weights."""
+        yield from (*self.projector.parameters(), *self.classifier.parameters())
+        if self.layer_weights is not None:
+            yield self.layer_weights
 
     def composed(self) -> tuple[Tensor, Tensor]:
         """(C x d, C) float64: the head as one affine map, so that a clip's logits are the mean of its frames'."""

@@ -1,26 +1,27 @@
 """Checkpoints into memory. One base's weights are shared by every model over it; LoRA by PEFT, strictly checked."""
 
+import gc
 import json
+import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nnsight
 import torch
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from core import encoder as names
 from core.errors import Refusal
-from core.models.files import not_whole, read_json, weight_files
 from core.models.head import Head, build_head
-from core.models.info import EncoderShape, ModelInfo, Role
+from core.models.info import ModelInfo, Role
+from core.models.memory import Memory, ModelMemory
+from core.models.reading import and_more, one_line, read_encoder, read_extractor, read_tensors
 
 _UNTRAINED_SD = 0.02  # of the entries of an untrained adapter's A and B (the paper's draw)
 _SAME_ENCODER = 1e-3  # half precision of a head's copy of the base's encoder
@@ -28,6 +29,8 @@ _SAME_ENCODER = 1e-3  # half precision of a head's copy of the base's encoder
 
 class Backbone(nn.Module):
     """An encoder under the module names it has in WhisperForAudioClassification, which adapters are saved with."""
+
+    peft_config: dict[str, LoraConfig]  # by adapter; PEFT sets it
 
     def __init__(self, encoder: WhisperEncoder) -> None:
         super().__init__()
@@ -44,17 +47,34 @@ class LoadedBase:
     backbone: Backbone
     extractor: WhisperFeatureExtractor
     traced: nnsight.NNsight
-    adapters: set[str] = field(default_factory=set)
+    bytes: int
+    adapted: tuple[LoraLayer, ...] = ()  # where any adapter sits
 
     def activate(self, adapter: str | None) -> None:
         """Run with this adapter only, or with none."""
-        for module in self.backbone.modules():
-            if isinstance(module, LoraLayer):
-                if adapter is None or adapter not in module.lora_A:
-                    module.enable_adapters(False)
-                else:
-                    module.enable_adapters(True)
-                    module.set_adapter(adapter, inference_mode=True)
+        for module in self.adapted:
+            if adapter is None or adapter not in module.lora_A:
+                module.enable_adapters(False)
+            else:
+                module.enable_adapters(True)
+                module.set_adapter(adapter, inference_mode=True)
+
+    def look_again(self) -> None:
+        """After adapters came or went: the traced view and `adapted` as the modules are now."""
+        self.traced = nnsight.NNsight(self.backbone)
+        self.adapted = tuple(module for module in self.backbone.modules() if isinstance(module, LoraLayer))
+
+    def remove(self, adapter: str) -> None:
+        """Forget an adapter's weights; the base's own stay where they are."""
+        for module in self.adapted:
+            module.set_adapter([], inference_mode=True)  # PEFT would turn to another one, and warn
+            module.delete_adapter(adapter)
+        self.backbone.peft_config.pop(adapter)
+        self.look_again()
+
+    def tensors(self, adapter: str) -> Iterable[Tensor]:
+        """An adapter's A and B."""
+        return (tensor for name, tensor in self.backbone.named_parameters() if f".{adapter}." in name)
 
 
 @dataclass(frozen=True)
@@ -68,24 +88,39 @@ class LoadedModel:
 
 
 class Loader:
-    """Loads models on one device and keeps them. Bases are shared by content, not by name."""
+    """Loads models on one device and keeps them while their weights fit into `limit_bytes` together; then the least
+    recently used go, a base with the last model over it. Bases are shared by content, not by name."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, device: torch.device, dtype: torch.dtype, limit_bytes: int = sys.maxsize) -> None:
         self.device = device
         self.dtype = dtype
+        self._limit = limit_bytes
         self._bases: dict[str, LoadedBase] = {}
-        self._models: dict[str, LoadedModel] = {}
+        self._models: dict[str, LoadedModel] = {}  # the least recently used first
+        self._known: dict[str, ModelMemory] = {}
 
-    def get(self, info: ModelInfo) -> LoadedModel:
-        """The model, loaded on first use; raises Refusal where its weights can't be used."""
-        if info.fingerprint not in self._models:
-            self._models[info.fingerprint] = self._load(info)
-        return self._models[info.fingerprint]
+    def get(self, info: ModelInfo, in_use: ModelInfo | None = None) -> LoadedModel:
+        """The model, loaded if it is not in memory; raises Refusal where its weights can't be used.
+
+        Others may go to make room, `in_use` never. A model that is too large even alone is loaded all the same.
+        """
+        kept = {info.fingerprint} | ({in_use.fingerprint} if in_use else set())
+        model = self._models.pop(info.fingerprint, None)
+        if model is None:
+            self._make_room(self._need(info), kept, info.base_fingerprint)
+            try:
+                model = self._load(info)
+            finally:
+                self._drop_bases(but=info.base_fingerprint if model else None)  # none stays for a refused model
+        self._models[info.fingerprint] = model
+        self._make_room(0, kept, info.base_fingerprint)  # what was needed is now known
+        return model
 
     @property
-    def loaded(self) -> tuple[str, ...]:
-        """Names of the models in memory."""
-        return tuple(model.info.name for model in self._models.values())
+    def memory(self) -> Memory:
+        """What is and was loaded, and what it takes."""
+        known = (replace(model, loaded=name in self._models) for name, model in self._known.items())
+        return Memory(self._limit, tuple(known))
 
     def _load(self, info: ModelInfo) -> LoadedModel:
         base = self._bases.get(info.base_fingerprint)
@@ -95,55 +130,50 @@ class Loader:
         adapter = None
         if info.lora:
             adapter = f"a{info.fingerprint[:16]}"  # names a module, which takes no dots
-            if adapter not in base.adapters:
-                _inject(info, base, adapter, self.dtype)
+            _inject(info, base, adapter, self.dtype)
+        own = [*head.tensors(), *(base.tensors(adapter) if adapter else ())]
+        self._known[info.fingerprint] = ModelMemory(
+            info.name, info.fingerprint, info.base_fingerprint, _bytes(own), base.bytes
+        )
         return LoadedModel(info, base, adapter, head)
+
+    def _used(self) -> int:
+        bases = sum(base.bytes for base in self._bases.values())
+        return bases + sum(self._known[name].own_bytes for name in self._models)
+
+    def _need(self, info: ModelInfo) -> int:
+        """Bytes that loading a model will add, nearly: the head is kept in float32."""
+        base = self._bases.get(info.base_fingerprint)
+        return info.parameters * self.dtype.itemsize - (base.bytes if base else 0)
+
+    def _make_room(self, need: int, kept: set[str], base: str) -> None:
+        """Let models go, the least recently used first, until `need` bytes more would fit or none but `kept` are left.
+        `base` stays in any case."""
+        going = [name for name in self._models if name not in kept]
+        while going and self._used() + need > self._limit:
+            self._drop(going.pop(0))
+            self._drop_bases(but=base)
+            gc.collect()  # traced views are cycles
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _drop(self, name: str) -> None:
+        model = self._models.pop(name)
+        if model.adapter:
+            model.base.remove(model.adapter)
+
+    def _drop_bases(self, but: str | None) -> None:
+        """Let bases go that no model in memory uses."""
+        used = {model.info.base_fingerprint for model in self._models.values()} | {but}
+        self._bases = {name: base for name, base in self._bases.items() if name in used}
 
 
 def load_base(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> LoadedBase:
     """The encoder of a model's base, ready to be traced."""
     encoder = read_encoder(info.files.config, info.files.encoder, info.shape, device, dtype)
     backbone = Backbone(encoder).eval().requires_grad_(False)
-    return LoadedBase(backbone, read_extractor(info.files.preprocessor, info.shape), nnsight.NNsight(backbone))
-
-
-def read_encoder(
-    config_file: Path, weights: tuple[Path, ...], shape: EncoderShape, device: torch.device, dtype: torch.dtype
-) -> WhisperEncoder:
-    """The encoder of a checkpoint, decoder left on disk; every tensor must be there and fit. Raises Refusal."""
-    try:
-        config = WhisperConfig.from_dict(json.loads(config_file.read_text(encoding="utf-8")))
-        with torch.device("meta"):
-            encoder = WhisperEncoder(config)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise Refusal(f"{config_file} describes no encoder ({_line(error)}): copy or download it again.") from error
-    stride = encoder.conv1.stride[0] * encoder.conv2.stride[0]
-    if stride * shape.frames != shape.mel_frames:
-        raise Refusal(f"{config_file} needs a convolution stride of {stride}, which this version can't read.")
-    expected = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
-    state = _read(weights, names.encoder_tensor)
-    where = weights[0]
-    if missing := sorted(expected.keys() - state.keys()):
-        raise Refusal(f"{where} lacks encoder.{missing[0]}{_more(missing)}: copy or download it again.")
-    if unknown := sorted(state.keys() - expected.keys()):
-        raise Refusal(f"{where} holds encoder.{unknown[0]}{_more(unknown)}, which its config.json does not expect.")
-    for name, tensor in state.items():
-        if tensor.shape != expected[name]:
-            raise Refusal(
-                f"{where} does not fit its config.json: encoder.{name} is {tuple(tensor.shape)}, "
-                f"expected {tuple(expected[name])}."
-            )
-    encoder.load_state_dict({name: tensor.to(device, dtype) for name, tensor in state.items()}, assign=True)
-    return encoder
-
-
-def read_extractor(preprocessor: Path | None, shape: EncoderShape) -> WhisperFeatureExtractor:
-    """The checkpoint's own feature extractor, or one that fits its encoder where it has none."""
-    if preprocessor is not None:
-        return WhisperFeatureExtractor.from_pretrained(preprocessor.parent)
-    hop = shape.samples_per_frame // names.CONV_STRIDE
-    seconds = shape.window_samples // shape.sampling_rate
-    return WhisperFeatureExtractor(shape.mel_bins, shape.sampling_rate, hop_length=hop, chunk_length=seconds)
+    extractor = read_extractor(info.files.preprocessor, info.shape)
+    return LoadedBase(backbone, extractor, nnsight.NNsight(backbone), _bytes(backbone.parameters()))
 
 
 def _load_head(info: ModelInfo, base: LoadedBase, device: torch.device) -> Head:
@@ -151,15 +181,7 @@ def _load_head(info: ModelInfo, base: LoadedBase, device: torch.device) -> Head:
         return build_head(_fresh_head(info), device)
     if info.role is Role.FROZEN:
         _check_same_encoder(info, base)
-    return build_head(_read(info.files.head, names.head_tensor), device)
-
-
-def read_head(directory: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """`projector.weight`, … of a trained head's directory, and its classes as far as its config names them."""
-    tensors = _read(weight_files(directory, "model"), names.head_tensor)
-    config = directory / "config.json"
-    named = read_json(config).get("id2label", {}) if config.is_file() else {}
-    return tensors, tuple(str(named[key]) for key in sorted(named, key=int))
+    return build_head(read_tensors(info.files.head, names.head_tensor), device)
 
 
 def _fresh_head(info: ModelInfo) -> dict[str, Tensor]:
@@ -180,7 +202,7 @@ def _check_same_encoder(info: ModelInfo, base: LoadedBase) -> None:
     if set(info.files.head) == set(info.files.encoder):
         return
     own = base.backbone.encoder.state_dict()
-    for name, tensor in _read(info.files.head, names.encoder_tensor).items():
+    for name, tensor in read_tensors(info.files.head, names.encoder_tensor).items():
         mine = own.get(name) if name in own else own.get(_base_layer_name(name))
         if mine is None or mine.shape != tensor.shape or not _close(mine, tensor):
             raise Refusal(
@@ -203,11 +225,11 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
     if info.files.adapter is None or info.files.adapter_config is None:
         raise ValueError(f"{info.name} has LoRA modules but no adapter files")
     # Every key is checked before the shared base is touched, so a refused adapter leaves the other models as they are.
-    tensors = _read((info.files.adapter,), lambda name: name if names.lora_tensor(name) else None)
+    tensors = read_tensors((info.files.adapter,), lambda name: name if names.lora_tensor(name) else None)
     try:
         config = LoraConfig.from_pretrained(str(info.files.adapter_config.parent))
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise Refusal(f"{info.files.adapter_config} is refused by PEFT: {_line(error)}") from error
+        raise Refusal(f"{info.files.adapter_config} is refused by PEFT: {one_line(error)}") from error
     config.inference_mode = True
     config.modules_to_save = None  # heads are kept apart: every model has its own
     _check_targets(info, config, base)
@@ -217,14 +239,14 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are meant
         inject_adapter_in_model(config, base.backbone, adapter)
+    base.look_again()
     plain = {_peft_name(name): tensor.to(dtype) for name, tensor in tensors.items()}
     loaded: Any = set_peft_model_state_dict(base.backbone, plain, adapter)
     lost = [name for name in loaded.missing_keys if f".{adapter}." in name] + list(loaded.unexpected_keys)
     if lost:
-        raise Refusal(f"{info.files.adapter} and its config disagree about {lost[0]}{_more(lost)}.")
-    base.adapters.add(adapter)
+        base.remove(adapter)
+        raise Refusal(f"{info.files.adapter} and its config disagree about {lost[0]}{and_more(lost)}.")
     base.backbone.to(next(base.backbone.encoder.conv1.parameters()).device, dtype).eval().requires_grad_(False)
-    base.traced = nnsight.NNsight(base.backbone)  # the injected modules are new to the old view
 
 
 def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> None:
@@ -241,11 +263,11 @@ def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> Non
     held = {names.module_path(module.layer, module.target) for module in info.lora}
     if extra := sorted(held - wanted):
         raise Refusal(
-            f"{info.files.adapter} holds weights of {extra[0]}{_more(extra)}, which its config does not adapt."
+            f"{info.files.adapter} holds weights of {extra[0]}{and_more(extra)}, which its config does not adapt."
         )
     if missing := sorted(wanted - held):
         raise Refusal(
-            f"{info.files.adapter} lacks the weights of {missing[0]}{_more(missing)}, which its config adapts."
+            f"{info.files.adapter} lacks the weights of {missing[0]}{and_more(missing)}, which its config adapts."
         )
     ranks = config.rank_pattern or {}
     for module in info.lora:
@@ -267,27 +289,5 @@ def _peft_name(name: str) -> str:
     return f"base_model.model.{names.module_path(layer, target)}.lora_{factor}.weight"
 
 
-def _read(paths: tuple[Path, ...], rename: Callable[[str], str | None]) -> dict[str, Tensor]:
-    """Tensors whose names `rename` knows, as they are on disk (CPU); refuses NaN and Inf."""
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
-        try:
-            with safe_open(path, framework="pt") as file:
-                wanted = {name: short for name in file.keys() if (short := rename(name)) is not None}  # noqa: SIM118
-                found = {name: file.get_tensor(name) for name in wanted}
-        except (SafetensorError, OSError) as error:  # it was whole when the registry was read
-            raise not_whole(path, error) from error
-        for name, tensor in found.items():
-            if not torch.isfinite(tensor).all():
-                raise Refusal(f"{path} holds NaN or Inf in {name}: training diverged there; give a sound checkpoint.")
-            tensors[wanted[name]] = tensor
-    return tensors
-
-
-def _line(error: Exception) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).split())
-
-
-def _more(items: list[str]) -> str:
-    return f" and {len(items) - 1} more" if len(items) > 1 else ""
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)

@@ -15,7 +15,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from core.emotions import canonical
 from core.errors import Refusal
 from core.models.describe import Base
-from core.models.loading import read_encoder, read_head
+from core.models.reading import read_encoder, read_head
 from core.training.recipe import Recipe
 
 _HEAD = ("projector", "classifier")

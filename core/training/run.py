@@ -23,7 +23,7 @@ from core.corpora.folds import Fold
 from core.emotions import canonical
 from core.errors import Refusal
 from core.models.describe import Base
-from core.models.loading import read_extractor
+from core.models.reading import read_extractor
 from core.models.registry import as_toml
 from core.provenance import write_json
 from core.training import features, networks

@@ -15,6 +15,7 @@ from core.engine.local import LocalEngine
 from core.engine.queue import MAX_DEATHS
 from core.errors import Refusal
 from core.models.info import ModelInfo
+from core.models.memory import Memory
 from core.store.key import Precision
 from core.store.store import Store
 from tests.analyses.fabricate import make_model
@@ -40,6 +41,7 @@ class Recorder:
         self.kept = 0
 
     restarts = 0
+    memory = Memory()
 
     def start(self) -> None: ...
 

@@ -245,7 +245,7 @@ def test_nothing_is_left_to_train(look: Describe) -> None:
 def test_a_model_is_loaded_once(look: Describe) -> None:
     one, info = loader(), look(adapter="lora")
     assert one.get(info) is one.get(info)
-    assert one.loaded == ("It",)
+    assert [model.name for model in one.memory.loaded] == ["It"]
 
 
 # Refused on loading, and the others go on

@@ -16,6 +16,7 @@ from core import paths
 from core.engine.backend import Batch
 from core.engine.interface import Job
 from core.engine.local import LocalEngine
+from core.models.memory import Memory
 from core.settings import settings
 from core.store.key import Precision
 from core.store.store import Store
@@ -36,6 +37,7 @@ class Inventor:
     refuse: dict[str, str] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
     restarts: int = 0
+    memory: Memory = field(default_factory=Memory)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
