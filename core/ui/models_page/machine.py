@@ -86,8 +86,13 @@ def engine() -> None:
     """The engine's state and its jobs, looked at again and again."""
     the_one = context.engine()
     status = the_one.status()
+    memory = status.memory
     loaded = ", ".join(status.loaded) or "no model yet; the first pass loads what it needs"
-    st.markdown(f"{engine_line(status)}  \nLoaded: {loaded}")
+    used = f"  \nWeights in memory: {size(memory.used_bytes)}"
+    used += f" of at most {size(memory.limit_bytes)}" if memory.limit_bytes else ""
+    st.markdown(f"{engine_line(status)}  \nLoaded: {loaded}{used}")
+    if memory.warning:
+        st.warning(memory.warning)
     jobs = the_one.jobs()
     if jobs:
         st.dataframe([_job(job) for job in jobs], hide_index=True)

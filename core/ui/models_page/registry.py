@@ -12,6 +12,7 @@ from core.figures.layout import number
 from core.models.describe import describe
 from core.models.edit import Change, add_entry, remove_entry, undo
 from core.models.info import ModelInfo
+from core.models.memory import ModelMemory
 from core.models.registry import parse_entry
 from core.settings import settings
 from core.ui import context
@@ -22,6 +23,7 @@ from core.ui.models_page import sheet
 from core.ui.models_page.known import Known, Papers
 from core.ui.notices import notice
 from core.ui.sources import grouped
+from core.ui.status import size
 
 _VERDICT = {
     Level.LEAK: "⚠ seen in training",
@@ -41,15 +43,17 @@ _HELP = {
     "trained on": "From the manifest beside the checkpoint, which `python -m core train` writes.",
     "source": "The clips it was trained on, as its training was told.",
     "loaded": "In the engine's memory right now.",
+    "memory": "What its own weights take, adapter and head, once it was loaded; its base comes on top, once for all "
+    "models over it.",
 }
 
 
 def table(known: Known) -> None:
     """All models that can be used, and the others with their reasons."""
-    loaded = context.engine().status().loaded
+    memory = context.engine().status().memory
     if known.models.models:
         st.dataframe(
-            [_row(known, model, model.name in loaded) for model in known.models.models],
+            [_row(known, model, memory.of(model)) for model in known.models.models],
             hide_index=True,
             column_config={name: st.column_config.TextColumn(help=text) for name, text in _HELP.items()},
         )
@@ -60,7 +64,7 @@ def table(known: Known) -> None:
             st.warning(papers.problem)
 
 
-def _row(known: Known, model: ModelInfo, loaded: bool) -> dict[str, object]:
+def _row(known: Known, model: ModelInfo, memory: ModelMemory | None) -> dict[str, object]:
     papers = known.papers[model.name]
     found = known.verdicts(model)
     return {
@@ -73,7 +77,8 @@ def _row(known: Known, model: ModelInfo, loaded: bool) -> dict[str, object]:
         "targets": sheet.targets(model) or "–",
         "adapted": sheet.layers(model) or "–",
         "parameters": f"{number(model.parameters / 1e6)} M",
-        "loaded": "yes" if loaded else "–",
+        "loaded": "yes" if memory is not None and memory.loaded else "–",
+        "memory": "–" if memory is None else size(memory.own_bytes),
         "role": model.role.value,
         "base": known.entries[model.name].base,
         "source": ", ".join(papers.manifest.source) if papers.manifest else "–",
@@ -97,9 +102,9 @@ def _scores(history: History | None) -> dict[str, str]:
 
 def change(known: Known) -> None:
     """The controls that add and remove, and what came of them."""
+    with st.expander("Add a model", icon=":material/add:"):
+        _ask_to_add(known)
     with st.container(horizontal=True, vertical_alignment="center"):
-        with st.popover("Add a model", icon=":material/add:"):
-            _ask_to_add(known)
         with st.popover("Remove a model", icon=":material/remove:"):
             _ask_to_remove(known)
         st.caption(f"In {settings().registry}; comments and order in it stay.", width="content")
@@ -109,7 +114,8 @@ def change(known: Known) -> None:
 
 def _ask_to_add(known: Known) -> None:
     kind = st.segmented_control("What it is", list(KINDS), default="LoRA adapter", required=True, key=Key.ADD_KIND)
-    place = st.text_input(
+    left, right = st.columns(2)
+    place = left.text_input(
         "Path or hub id",
         key=Key.ADD_PLACE,
         placeholder="runs/r32/fold1 or someone/my-lora",
@@ -118,12 +124,13 @@ def _ask_to_add(known: Known) -> None:
     base = None
     if kind != "whole model":
         bases = list(dict.fromkeys(entry.base for entry in known.entries.values()))
-        base = st.selectbox(
+        base = right.selectbox(
             "Its base", bases, key=Key.ADD_BASE, accept_new_options=True, help="The encoder it was trained on."
         )
-    name = st.text_input("Name", key=Key.ADD_NAME, placeholder="shown everywhere, unique")
-    group = st.text_input("Group", key=Key.ADD_GROUP, help="Models of one group are compared by default.")
-    labels = st.text_input(
+    left, middle, right = st.columns(3)
+    name = left.text_input("Name", key=Key.ADD_NAME, placeholder="shown everywhere, unique")
+    group = middle.text_input("Group", key=Key.ADD_GROUP, help="Models of one group are compared by default.")
+    labels = right.text_input(
         "Classes, in the order of its outputs",
         key=Key.ADD_LABELS,
         placeholder="anger, happiness, neutral, sadness",
