@@ -53,10 +53,10 @@ class LoadedBase:
     def activate(self, adapter: str | None) -> None:
         """Run with this adapter only, or with none."""
         for module in self.adapted:
-            if adapter is None or adapter not in module.lora_A:
-                module.enable_adapters(False)
-            else:
-                module.enable_adapters(True)
+            wanted = adapter is not None and adapter in module.lora_A
+            if wanted == module.disable_adapters:
+                module.enable_adapters(wanted)
+            if adapter is not None and wanted:  # after that, which asks for gradients of what it enables
                 module.set_adapter(adapter, inference_mode=True)
 
     def look_again(self) -> None:
