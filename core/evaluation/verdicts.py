@@ -135,5 +135,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _names(models: Sequence[str]) -> str:
+    if len(models) > _NAMED:
+        return _some(models)
     *some, last = models
     return f"{', '.join(some)} and {last}" if some else last

@@ -102,14 +102,16 @@ def _scores(history: History | None) -> dict[str, str]:
 
 def change(known: Known) -> None:
     """The controls that add and remove, and what came of them."""
+    said = st.container()  # above the form, however long that is
     with st.expander("Add a model", icon=":material/add:"):
         _ask_to_add(known)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Remove a model", icon=":material/remove:"):
             _ask_to_remove(known)
         st.caption(f"In {settings().registry}; comments and order in it stay.", width="content")
-    _say_removed()
-    _say_added()
+    with said:
+        _say_removed()
+        _say_added()
 
 
 def _ask_to_add(known: Known) -> None:
