@@ -36,7 +36,7 @@ class Page:
 HOME, CLIP = "app.py", "pages/1_Clip.py"
 CONTRIBUTIONS, LENS = "pages/2_Contributions.py", "pages/3_Lens.py"
 SPECTRA, SIMILARITY = "pages/4_Spectra.py", "pages/5_Similarity.py"
-MODELS = "pages/8_Models.py"
+RANKS, MODELS = "pages/6_Ranks.py", "pages/8_Models.py"
 PAGES = (
     Page(HOME, "Overview", ":material/home:", "Where in a speech encoder does LoRA learn to hear emotion?"),
     Page(
@@ -54,6 +54,7 @@ PAGES = (
     Page(LENS, "Lens", ":material/search:", "At which depth does each model know its answer, and is it right?"),
     Page(SPECTRA, "Spectra", ":material/bar_chart:", "How many directions do adapters use, forward and backward?"),
     Page(SIMILARITY, "Similarity", ":material/grid_on:", "Do A and B move together, and which depths are alike?"),
+    Page(RANKS, "Ranks", ":material/layers:", "What does more rank buy?"),
     Page(
         MODELS,
         "Models",
