@@ -99,6 +99,14 @@ def test_a_model_that_can_not_be_used_is_named_with_its_reason(dashboard: Dashbo
     assert [element.value for element in app.warning if element.value.startswith("Gone: ")]
 
 
+@pytest.mark.parametrize("aspect", ["training", "audit", "differences", "cache", "engine"])
+def test_without_a_usable_model_every_part_stays(dashboard: Dashboard, mine: Path, voices: Path, aspect: str) -> None:
+    mine.write_text('[[model]]\nname = "Gone"\nbase = "nowhere"\n')
+    app = open_page(dashboard, voices, aspect=aspect)
+    assert "0 models can be used, 1 can't" in words(app)
+    assert "Gone" in app.selectbox(key="remove_name").options
+
+
 # Adding
 
 

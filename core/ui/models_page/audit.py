@@ -17,6 +17,9 @@ _ICON = {
 def draw(known: Known) -> None:
     """Choose a checkpoint; one sentence for each way in which it could have seen the clips."""
     names = [model.name for model in known.models.models]
+    if not names:
+        st.info("No model can be used: add one, or mend what is refused.")
+        return
     name = st.selectbox("Checkpoint", names, key=Key.CHECKPOINT, bind="query-params")
     if known.problem:
         return  # the top of the page says it

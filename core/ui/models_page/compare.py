@@ -11,7 +11,7 @@ def draw(known: Known) -> None:
     """Choose two models and hold their settings against each other."""
     names = [model.name for model in known.models.models]
     if len(names) < 2:
-        st.info("There is only one model: add another one to compare it with.")
+        st.info("That takes two models: add one to compare.")
         return
     left, right = st.columns(2)
     one = left.selectbox("One", names, key=Key.ONE, bind="query-params")
