@@ -76,7 +76,7 @@ def test_the_real_worker_lets_models_go_and_loads_them_again(
 ) -> None:
     """Its status says so, its records are those of a worker that keeps everything, and a new worker begins empty."""
     assert engine.status().memory.models == ()
-    order = [models.named(name) for name in ("LoRA", "Full", "Wide", "LoRA", "Frozen", "LoRA")]
+    order = [models.named(name) for name in ("LoRA", "Full", "LoRA", "Frozen")]
     clips = _clips(len(order))
     for model, clip in zip(order, clips, strict=True):
         job = engine.submit([Pass(model, clip, lora=True)], title="one")
@@ -85,7 +85,7 @@ def test_the_real_worker_lets_models_go_and_loads_them_again(
         assert engine.status().loaded == (model.name,)
         assert memory.limit_bytes == int(NOTHING_GB * 1e9) < memory.used_bytes
         assert memory.warning is not None and memory.warning.startswith(f"{model.name} alone")
-    assert {known.name for known in memory.models} == {"LoRA", "Full", "Wide", "Frozen"}
+    assert {known.name for known in memory.models} == {"LoRA", "Full", "Frozen"}
 
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
@@ -100,14 +100,14 @@ def test_the_real_worker_lets_models_go_and_loads_them_again(
     other = local_engine(roomy, Store(roomy.cache_dir, 1.0), _sound)
     for model, clip in zip(order, clips, strict=True):
         assert other.submit([Pass(model, clip, lora=True)], title="one").wait(120)
-    assert set(other.status().loaded) == {"LoRA", "Full", "Wide", "Frozen"}
+    assert set(other.status().loaded) == {"LoRA", "Full", "Frozen"}
     other.close()
-    assert _same_records(settings, roomy) == 10  # six forward, four lora
+    assert _same_records(settings, roomy) == 6  # four forward, two lora
 
 
 def test_a_set_under_way_keeps_its_model(settings: Settings, models: Models) -> None:
     """Others run between its steps; its record is as if they had not."""
-    task = SetPass(models.named("LoRA"), _clips(4), (0, 1, 2, 3))
+    task = SetPass(models.named("LoRA"), _clips(3), (0, 1, 2))
     records = []
     for disturbed in (True, False):
         config = settings if disturbed else settings.model_copy(update={"cache_dir": settings.cache_dir / "calm"})
