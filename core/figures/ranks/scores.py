@@ -7,12 +7,11 @@ import plotly.graph_objects as go
 
 from core.analyses.request import Row
 from core.analyses.tidy import Table
-from core.figures.curves import interval
+from core.figures.curves import LEGEND_NAME, interval, legend_rows
 from core.figures.drawing import Drawing
-from core.figures.layout import AXIS, TITLE, Panels, apply_layout, axis, ellipsis, number, panel_label
+from core.figures.layout import AXIS, LEGEND_ROW, TITLE, Panels, apply_layout, axis, ellipsis, number, panel_label
 from core.figures.ranks.verdicts import judge
 from core.figures.say import listed
-from core.figures.theme import RULE
 from core.figures.view import View
 from core.models.info import ModelInfo
 
@@ -57,18 +56,25 @@ def scores(view: View) -> Drawing:
         fig.layout[axis("yaxis", i)].update(range=(-0.03, 1.03))
         for model in others:
             row = scored(view, model, name)
-            if row is not None and row.value is not None:
-                ends_ = {"x0": 0, "x1": 1, "y0": row.value, "y1": row.value}
-                where = {"xref": f"{axis('x', i)} domain", "yref": axis("y", i)}
-                fig.add_shape(type="line", line={"color": RULE, "width": 1, "dash": "dot"}, **ends_, **where)
-                text = f"{ellipsis(model.name, 20)} {number(row.value)}"
-                at = {"x": 1, "y": row.value, "xanchor": "right", "yanchor": "bottom", "showarrow": False}
-                fig.add_annotation(text=text, **at, **where)
+            level = np.nan if row is None or row.value is None else row.value
+            fig.add_scatter(
+                x=[min(costs) / 1.5, max(costs) * 1.5],
+                y=[level, level],
+                mode="lines",
+                name=ellipsis(model.name, LEGEND_NAME),
+                legendgroup=model.name,
+                showlegend=i == 0,
+                line={"color": view.styles[model.name].color, "width": 1.5, "dash": "dot"},
+                hovertemplate=f"<b>{model.name}</b><br>{name} {number(level)}<extra></extra>",
+                xaxis=axis("x", i),
+                yaxis=axis("y", i),
+            )
         for model in adapters:
             _add(fig, i, view, model, name)
     fig.layout.yaxis.title = {"text": "share right"}
-    total = TITLE + grid.plot_height + AXIS + 4
-    apply_layout(fig, total, legend_rows=0, top=TITLE, right=16)
+    legend = legend_rows([model.name for model in view.models], narrow=view.narrow)
+    total = legend * LEGEND_ROW + TITLE + grid.plot_height + AXIS + 4
+    apply_layout(fig, total, legend_rows=legend, top=TITLE, right=16)
     rows = [row for model in view.models for name in SCORES if (row := scored(view, model, name))]
     return Drawing(
         fig,
@@ -113,15 +119,14 @@ def _add(fig: go.Figure, panel: int, view: View, model: ModelInfo, name: str) ->
     fig.add_scatter(
         x=[cost(model)],
         y=[value],
-        mode="markers+text",
-        text=[model.name if np.isfinite(value) else ""],
-        textposition="bottom center",
-        cliponaxis=False,
+        mode="markers",
+        name=ellipsis(model.name, LEGEND_NAME),
+        legendgroup=model.name,
         marker={"symbol": style.symbol, "color": style.color, "size": 12, "line": {"color": style.edge, "width": 1}},
         error_y={"array": [high - value], "arrayminus": [value - low], "color": style.edge, "width": 5},
         customdata=[f"<b>{model.name}</b><br>{name} {interval(value, low, high)}<br>{cost(model):,} parameters"],
         hovertemplate="%{customdata}<extra></extra>",
-        showlegend=False,
+        showlegend=panel == 0,
         xaxis=axis("x", panel),
         yaxis=axis("y", panel),
     )
