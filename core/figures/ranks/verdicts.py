@@ -98,7 +98,8 @@ def answer(view: View, target: str) -> str:
     if ends is None:
         return _alone(view, target)
     lower, higher = ends
-    said: dict[str, list[str]] = {"better": [], "worse": [], "": []}
+    mixed = "better at some layers and worse at others"
+    said: dict[str, list[str]] = {"better": [], "worse": [], mixed: [], "": []}
     n = 0
     for metric in METRICS:
         found = curve(rows, higher, target, metric.every, None, lower.name)
@@ -107,8 +108,8 @@ def answer(view: View, target: str) -> str:
         n = max(n, found.n)
         signs = exceeds(found)
         up, down = int((signs > 0).sum()), int((signs < 0).sum())
-        how = "better" if up > down else "worse" if down > up else ""
-        said[how].append(metric.name + (f" ({max(up, down)} of {len(found)} layers)" if how else ""))
+        how = mixed if up and down else "better" if up else "worse" if down else ""
+        said[how].append(metric.name + (f" ({up + down} of {len(found)} layers)" if how else ""))
     if not n:
         return ""
     open_ = said.pop("")
