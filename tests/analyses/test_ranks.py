@@ -10,6 +10,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import recall_score, silhouette_samples
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from core.analyses import ranks
 from core.analyses.ranks_maps import depths, plane
@@ -30,6 +31,13 @@ SPEAKERS = [clip.speaker for clip in CLIPS]
 LOW = (LoraModule(0, "v_proj", 2, 48, 48), LoraModule(1, "fc1", 2, 48, 60))
 HIGH = (LoraModule(0, "v_proj", 5, 48, 48), LoraModule(1, "fc1", 5, 48, 60))
 VARIANTS = ("published", "released", "corrected")
+
+
+@pytest.fixture(autouse=True)
+def one_thread_each():
+    """For what scikit-learn is asked here: on a busy machine others only wait for each other."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
