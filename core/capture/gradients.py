@@ -111,8 +111,8 @@ class GradientReader(Reader):
 
     def read_backward(self) -> None:
         """For inside `with loss.backward()`: each module's gradients as they arrive."""
-        for name in reversed(self._outputs):
-            a, b = self._outputs[name]
+        while self._outputs:
+            name, (a, b) = self._outputs.popitem()
             g_b = self._unscaled(b.grad)
             self._measure(name, g_b)
             if self._take is not None:

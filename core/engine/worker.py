@@ -5,6 +5,7 @@ or a ModelInfo to check), each answered in turn, with the memory as it then is. 
 the batch it is in.
 """
 
+import gc
 import sys
 from multiprocessing.connection import Connection
 
@@ -25,11 +26,14 @@ def main(descriptor: int) -> None:
             connection.send(str(error))
             return
         connection.send(runner.memory)
+        gc.freeze()  # what importing made is there for good: looking for garbage then takes milliseconds
         try:
             while True:
                 request = connection.recv()
                 answer = runner.run(request) if isinstance(request, Batch) else runner.check(request)
                 connection.send((answer, runner.memory))
+                # a trace leaves cycles that hold activations; found at any old time, they scatter memory ever wider
+                gc.collect()
         finally:
             runner.close()
     except (EOFError, BrokenPipeError, ConnectionResetError):
