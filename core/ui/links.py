@@ -77,7 +77,7 @@ def parameters(keys: Sequence[Key]) -> Parameters:
 
 def to_clip(models: Sequence[str], source: str, clip: str, variant: str = "", frames: str = "") -> Parameters:
     """What a link to a clip holds: all of its source, whatever the slice is here; variant and frames where given."""
-    narrowed = {key.value: "" for key in FILTERS}
+    narrowed = {key.value: "" for key in FILTERS if _parameter(key)}
     chosen = {key.value: value for key, value in ((Key.VARIANT, variant), (Key.FRAMES, frames)) if value}
     return {Key.SOURCE.value: source, **narrowed, Key.CLIP.value: clip, **chosen, Key.MODELS.value: list(models)}
 
