@@ -21,7 +21,7 @@ from core.models.describe import Models, describe_registry
 from core.store.store import Store
 
 START_S = 60
-WAIT_MS = 90_000  # two busy cores, and the worker imports torch first
+WAIT_MS = 180_000  # two busy cores, and the worker imports torch first
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # Streamlit looks for its own server under a page's path before it looks at the root.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
