@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, TimeoutError
@@ -228,11 +229,10 @@ def test_one_uploaded_voice_on_every_page(new_tab: Callable[..., Tab], voice: Pa
     tab = new_tab()
     tab.open("/Clip").upload(voice)
     tab.lens(len(server.models.models))
+    label = parse_qs(urlsplit(tab.address()).query)["clip"][0]
     for page in ("Contributions", "Lens", "Spectra", "Similarity"):
-        tab.page.click(f'[data-testid="stSidebar"] a:has-text("{page}")')
-        tab.page.wait_for_selector(f'h1:has-text("{page}")')
-        finished(tab)
-        assert "1 clip" in tab.page.inner_text('[data-testid="stMain"]')
+        finished(tab.open(f"/{page}?" + urlencode({"source": "uploads", "only": label})))
+        assert "· 1 clip" in tab.page.inner_text('[data-testid="stMain"]'), page
         assert tab.page.query_selector('[data-testid="stException"]') is None
         assert tab.page.locator(".js-plotly-plot").count() >= 2
     assert tab.problems == []

@@ -46,7 +46,9 @@ def test_a_release_is_typed_in_and_narrowed_to_a_clip(
     kept = names(release, **WHERE)
     tab.page.wait_for_selector(f'.st-key-filters:has-text("{len(kept)} of {len(names(release))} clips")')
     tab.page.click(".st-key-clip input")
-    shown = tab.page.locator('[data-testid="stSelectboxVirtualDropdown"] [role="option"]').all_inner_texts()
+    options = tab.page.locator('[data-testid="stSelectboxVirtualDropdown"] [role="option"]')
+    options.first.wait_for()
+    shown = options.all_inner_texts()
     assert shown == kept
     tab.page.keyboard.press("Escape")
     pick(tab, "clip", kept[0])
