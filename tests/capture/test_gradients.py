@@ -11,6 +11,7 @@ from transformers import WhisperFeatureExtractor, WhisperForAudioClassification
 
 import core.engine.sets
 from core.capture.gradients import CapturedGradient, capture_gradients
+from core.capture.weights import left_svd
 from core.corpora.clip import Clip
 from core.engine.interface import GradientPass, ModelPass, Pass, SetPass, Task
 from core.engine.local import LocalEngine
@@ -388,6 +389,18 @@ def test_weights_are_those_that_peft_merges(
     assert near(got.overlap_u, np.array(shares), 1e-4)
     shares = [(np.linalg.norm(vt[:k] @ vt_dw[:k].T) ** 2 / k) for k in range(1, rank + 1)]
     assert near(got.overlap_v, np.array(shares), 1e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40)], ids=["tall", "wide"])
+def test_weights_with_a_dead_input_have_a_spectrum(shape: tuple[int, int]) -> None:
+    """Through Grams a value that is 0 may come out as rounding, and nothing may be divided by it."""
+    w = np.random.default_rng(0).standard_normal(shape)
+    w[:, 3] = 0
+    u, s, _ = np.linalg.svd(w, full_matrices=False)
+    vectors, values = (part.numpy() for part in left_svd(torch.from_numpy(w)))
+    alive = s > 1e-9
+    assert np.isfinite(vectors).all() and np.abs(values - s).max() <= 1e-7 * s[0]
+    assert near(np.abs((u * vectors).sum(axis=0))[alive], np.ones(alive.sum()), 1e-9)
 
 
 def test_a_model_without_lora_has_a_head_all_the_same(zoo: Zoo, make_engine: Make) -> None:
