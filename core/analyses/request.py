@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from core.corpora.clip import Clip
 from core.engine.interface import GradientPass, SetPass
+from core.engine.interventions import Dial, Pairing, PatchPass
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 from core.store.gradient import GradientRecord
+from core.store.intervention import AblationRecord, PatchRecord
 from core.store.lora import LoraRecord
 from core.store.model import ModelRecord
 from core.store.sets import SetRecord
@@ -16,6 +18,8 @@ from core.store.states import StatesRecord
 
 Variant = Literal["published", "released", "corrected"]
 Frames = Literal["all", "audio"]
+CausalPart = Literal["layers", "patching"]
+CAUSAL_PARTS: tuple[CausalPart, ...] = get_args(CausalPart)
 DEFAULT_FRAMES: dict[Variant, Frames] = {"published": "all", "released": "all", "corrected": "audio"}
 
 
@@ -25,6 +29,7 @@ class AnalysisRequest:
 
     `window_start` (samples) is where the models' window begins in every clip; only clips longer than it care.
     `untrained_seeds` says how many draws of each adapter's untrained counterpart there are, seeds 0, 1, ….
+    Of the causal analysis: which parts, between which runs to patch, and of what time (seconds within the window).
     """
 
     models: tuple[ModelInfo, ...]
@@ -35,6 +40,9 @@ class AnalysisRequest:
     seed: int = 0
     window_start: int = 0
     untrained_seeds: int = 1
+    parts: tuple[CausalPart, ...] = CAUSAL_PARTS
+    pairing: Pairing = "dial"
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.reference not in {model.name for model in self.models}:
@@ -58,6 +66,12 @@ class Records(Protocol):
     def gradients(self, task: SetPass) -> SetRecord | None: ...
 
     def weights(self, model: ModelInfo) -> ModelRecord | None: ...
+
+    def dialled(self, model: ModelInfo, clip: Clip, dial: Dial) -> ForwardRecord | None: ...
+
+    def ablation(self, model: ModelInfo, clip: Clip, layer: int) -> AblationRecord | None: ...
+
+    def patch(self, task: PatchPass) -> PatchRecord | None: ...
 
 
 @dataclass(frozen=True, slots=True)

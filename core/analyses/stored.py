@@ -6,9 +6,11 @@ import numpy as np
 
 from core.corpora.clip import Clip
 from core.engine.interface import GradientPass, ModelPass, Pass, SetPass, Task
+from core.engine.interventions import Dial, DialPass, LayerPass, PatchPass
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 from core.store.gradient import GradientRecord
+from core.store.intervention import AblationRecord, PatchRecord
 from core.store.key import Precision
 from core.store.lora import LoraRecord
 from core.store.model import ModelRecord
@@ -55,6 +57,21 @@ class StoredRecords:
         """What can be said of a model's weights alone."""
         arrays = self._read(ModelPass(model))
         return None if arrays is None else ModelRecord.from_arrays(arrays)
+
+    def dialled(self, model: ModelInfo, clip: Clip, dial: Dial) -> ForwardRecord | None:
+        """One clip under the model with its LoRA dial turned."""
+        arrays = self._read(DialPass.over(model, clip, self._window_start, dial))
+        return None if arrays is None else ForwardRecord.from_arrays(arrays)
+
+    def ablation(self, model: ModelInfo, clip: Clip, layer: int) -> AblationRecord | None:
+        """One clip with one layer switched off, and on, in every way."""
+        arrays = self._read(LayerPass.over(model, clip, self._window_start, layer))
+        return None if arrays is None else AblationRecord.from_arrays(arrays)
+
+    def patch(self, task: PatchPass) -> PatchRecord | None:
+        """One layer of a patching sweep."""
+        arrays = self._read(task)
+        return None if arrays is None else PatchRecord.from_arrays(arrays)
 
     def _read(self, task: Task) -> Mapping[str, np.ndarray] | None:
         """What the task is for: the last of the records it writes."""

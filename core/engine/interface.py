@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Protocol, runtime_checkable
 
 from core.corpora.clip import Clip
+from core.engine.interventions import DialPass, LayerPass, PatchPass
 from core.models.info import ModelInfo
 from core.models.memory import Memory
 from core.store.key import Key, Kind, Precision, clip_key
@@ -41,8 +42,7 @@ class Pass:
         cls, model: ModelInfo, clip: Clip, window_start: int = 0, *, lora: bool = False, states: bool = False
     ) -> "Pass":
         """The pass over a clip's window from `window_start` (samples); a clip that fits the window is taken whole."""
-        fits = clip.n_samples <= model.shape.window_samples
-        return cls(model, clip, 0 if fits else window_start, lora, states)
+        return cls(model, clip, model.shape.start_of(clip.n_samples, window_start), lora, states)
 
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The records this pass writes."""
@@ -70,7 +70,7 @@ class GradientPass:
     @classmethod
     def over(cls, model: ModelInfo, clip: Clip, window_start: int, target: int) -> "GradientPass":
         """As `Pass.over`."""
-        return cls(model, clip, Pass.over(model, clip, window_start).window_start, target)
+        return cls(model, clip, model.shape.start_of(clip.n_samples, window_start), target)
 
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The record this pass is for."""
@@ -141,7 +141,7 @@ class ModelPass:
         return (Key(Kind.MODEL, self.model.fingerprint, "", precision),)
 
 
-Task = Pass | GradientPass | SetPass | ModelPass
+Task = Pass | GradientPass | SetPass | ModelPass | DialPass | LayerPass | PatchPass
 SPILL_BYTES = 2  # of a gradient's entry on disk
 WATCHED_S = 5.0  # after somebody looked at a job; pages look twice a second
 
@@ -150,12 +150,14 @@ def clips_of(task: Task) -> tuple[Clip, ...]:
     """The clips a task reads."""
     if isinstance(task, ModelPass):
         return ()
+    if isinstance(task, PatchPass) and task.source is not None:
+        return task.clip, task.source
     return task.clips if isinstance(task, SetPass) else (task.clip,)
 
 
 def size_of(task: Task) -> int:
     """How much of a job a task is: a pass over one clip counts once, a set as often as it has clips."""
-    return max(1, len(clips_of(task)))
+    return len(task.clips) if isinstance(task, SetPass) else 1
 
 
 class JobState(StrEnum):

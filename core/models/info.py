@@ -49,6 +49,10 @@ class EncoderShape:
         """Length of the model's window in samples."""
         return self.frames * self.samples_per_frame
 
+    def start_of(self, n_samples: int, window_start: int) -> int:
+        """Where a clip's window begins (samples): at `window_start`, but a clip that fits the window is taken whole."""
+        return 0 if n_samples <= self.window_samples else window_start
+
     @property
     def seconds_per_frame(self) -> float:
         return self.samples_per_frame / self.sampling_rate

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     STATES = "states"
     GRADIENT = "gradient"
     SET = "set"
+    INTERVENTION = "intervention"
     RESULT = "result"
 
 

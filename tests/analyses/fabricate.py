@@ -77,7 +77,7 @@ class Shelf:
     def nothing(self, *_: object) -> None:
         """The records of adapters: `tests.analyses.adapters` has some."""
 
-    lora = states = gradient = gradients = weights = nothing
+    lora = states = gradient = gradients = weights = dialled = ablation = patch = nothing
 
 
 def make_shelf(models: Sequence[ModelInfo], clips: Sequence[Clip], seed: int = 0) -> Shelf:
