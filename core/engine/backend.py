@@ -35,7 +35,8 @@ class WorkerConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """Tasks of one kind and model, and their windows' samples (16 kHz mono float32).
+    """Tasks of one kind and model, and their windows' samples (16 kHz mono float32); `sources` of the second clip of
+    those that read two.
 
     A set is a task of its own and is done in steps: `samples` are then of the clips at `positions`, none to begin
     with, and `unreadable` are clips that have no samples, with the reason.
@@ -45,6 +46,7 @@ class Batch:
     samples: tuple[np.ndarray, ...]
     positions: tuple[int, ...] = ()
     unreadable: Mapping[int, str] = field(default_factory=dict)
+    sources: tuple[np.ndarray | None, ...] = ()
 
 
 @dataclass(frozen=True)

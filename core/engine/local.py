@@ -23,6 +23,7 @@ from core.engine.interface import (
     Task,
     size_of,
 )
+from core.engine.interventions import DialPass, Intervention, LayerPass, PatchPass
 from core.engine.queue import MAX_DEATHS, PassQueue
 from core.errors import Refusal
 from core.models.info import ModelInfo
@@ -175,6 +176,7 @@ class LocalEngine:
     def _run(self, batch: list[tuple[tuple[Key, ...], Task]]) -> None:
         ready: list[tuple[tuple[Key, ...], Task]] = []
         samples: list[np.ndarray] = []
+        sources: list[np.ndarray | None] = []
         for keys, task in batch:
             if isinstance(task, SetPass):
                 self._step(keys, task)
@@ -183,15 +185,20 @@ class LocalEngine:
             elif isinstance(task, ModelPass):
                 ready.append((keys, task))
             else:
-                window = self._window(task)
+                window = self._window(task.clip, task)
+                source = self._window(task.source, task) if isinstance(task, PatchPass) and task.source else None
                 if isinstance(window, str):
                     self._finish(keys, window)
+                elif isinstance(source, str):
+                    self._finish(keys, source)
                 else:
                     samples.append(window)
+                    sources.append(source)
                     ready.append((keys, task))
         if not ready:
             return
-        for (keys, _), reason in zip(ready, self._answers(ready, tuple(samples)), strict=False):
+        answers = self._answers(ready, tuple(samples), sources=tuple(sources))
+        for (keys, _), reason in zip(ready, answers, strict=False):
             self._finish(keys, reason if isinstance(reason, str) else None)
 
     def _step(self, keys: tuple[Key, ...], task: SetPass) -> None:
@@ -199,7 +206,7 @@ class LocalEngine:
         parts = task.parts
         with self._changed:
             positions = self._queue.positions(keys, self._batch_size)
-        windows = {i: self._window(parts[i]) for i in positions}
+        windows = {i: self._window(parts[i].clip, parts[i]) for i in positions}
         good = {i: window for i, window in windows.items() if not isinstance(window, str)}
         unreadable = {i: window for i, window in windows.items() if isinstance(window, str)}
         for outcome in self._answers([(keys, task)], tuple(good.values()), tuple(good), unreadable):
@@ -220,10 +227,12 @@ class LocalEngine:
         samples: tuple[np.ndarray, ...],
         positions: tuple[int, ...] = (),
         unreadable: Mapping[int, str] | None = None,
+        sources: tuple[np.ndarray | None, ...] = (),
     ) -> Sequence[Outcome]:
         """What the worker says to a batch; nothing where it died over it."""
+        tasks = tuple(task for _, task in ready)
         try:
-            found = self._backend.run(Batch(tuple(task for _, task in ready), samples, positions, unreadable or {}))
+            found = self._backend.run(Batch(tasks, samples, positions, unreadable or {}, sources))
         except WorkerDied:
             self._after_death([keys for keys, _ in ready])
             return []
@@ -251,21 +260,22 @@ class LocalEngine:
                 elif not self._queue.retry(keys):
                     self._finish(keys, f"the worker process died {MAX_DEATHS} times on it: is there enough memory?")
 
-    def _window(self, task: Pass | GradientPass) -> np.ndarray | str:
-        """The samples of a task's window, or the sentence why there are none."""
-        samples = self._waveforms.pop(task.clip.clip_id, None)
+    def _window(self, clip: Clip, task: Pass | GradientPass | Intervention) -> np.ndarray | str:
+        """The samples of a clip's window in a task, or the sentence why there are none."""
+        samples = self._waveforms.pop(clip.clip_id, None)
         try:
-            samples = self._samples_of(task.clip) if samples is None else samples
+            samples = self._samples_of(clip) if samples is None else samples
         except Refusal as error:
             return str(error)
         except Exception as error:  # this thread must outlive whatever a clip's source does
             traceback.print_exc(file=sys.stderr)
-            return f"{task.clip.name} can't be read ({type(error).__name__}: {error})."
-        self._waveforms[task.clip.clip_id] = samples
+            return f"{clip.name} can't be read ({type(error).__name__}: {error})."
+        self._waveforms[clip.clip_id] = samples
         if len(self._waveforms) > _WAVEFORMS_KEPT:
             self._waveforms.popitem(last=False)
-        window = samples[task.window_start : task.window_start + task.model.shape.window_samples]
-        return window if window.size else f"{task.clip.name} ends before the chosen window begins: move the window."
+        start = task.model.shape.start_of(clip.n_samples, task.window_start)
+        window = samples[start : start + task.model.shape.window_samples]
+        return window if window.size else f"{clip.name} ends before the chosen window begins: move the window."
 
     def _finish(self, keys: tuple[Key, ...], reason: str | None) -> None:
         with self._changed:
@@ -283,4 +293,4 @@ class LocalEngine:
 
 def _turn(task: Task) -> int:
     """Where a task belongs in its job: first those that leave what others ask for."""
-    return (ModelPass, SetPass, GradientPass, Pass).index(type(task))
+    return (ModelPass, SetPass, GradientPass, Pass, DialPass, LayerPass, PatchPass).index(type(task))

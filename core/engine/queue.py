@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.engine.interface import Failure, Job, ModelPass, Pass, Priority, SetPass, Task, clips_of, size_of
+from core.engine.interventions import DialPass, LayerPass, PatchPass
 from core.store.key import Key
 
 MAX_DEATHS = 3  # of the worker on one pass, before the pass is given up
@@ -143,5 +144,9 @@ class PassQueue:
 
 
 def _kind(task: Task) -> tuple[object, ...]:
-    """What tasks of one batch have in common."""
+    """What tasks of one batch have in common; layers of a sweep share its runs."""
+    if isinstance(task, DialPass):
+        return DialPass, task.model, task.dial
+    if isinstance(task, LayerPass | PatchPass):
+        return type(task), replace(task, layer=0)
     return type(task), task.model, isinstance(task, Pass) and (task.lora, task.states)

@@ -4,14 +4,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from core.capture.forward import capture
 from core.capture.gradients import capture_gradients
+from core.capture.interventions import capture_dialled
+from core.capture.sweeps import Sweeps
 from core.capture.weights import capture_weights
 from core.engine.backend import Batch, Outcome, WorkerConfig
 from core.engine.device import host_memory
 from core.engine.interface import GradientPass, Pass, SetPass
+from core.engine.interventions import DialPass, LayerPass, PatchPass
 from core.engine.keeping import Keeper, cache_full, in_halves
 from core.engine.sets import SetWork, check_adapted
 from core.errors import Refusal
@@ -41,6 +45,7 @@ class Runner:
         self._keeper = Keeper(self._store, self._precision)
         self._spill_max_gb = config.spill_max_gb
         self._work: SetWork | None = None
+        self._sweeps = Sweeps()
 
     @property
     def restarts(self) -> int:
@@ -70,6 +75,8 @@ class Runner:
         return None
 
     def run(self, batch: Batch) -> Sequence[Outcome]:
+        if not isinstance(batch.passes[0], LayerPass | PatchPass):
+            self._sweeps.forget()  # what it keeps on the device is for a sweep's next layers
         if isinstance(batch.passes[0], SetPass):
             return [self._step(batch.passes[0], batch)]
         reasons: list[str | None] = [None] * len(batch.passes)
@@ -103,8 +110,26 @@ class Runner:
             check_adapted(model.info)
             found = capture_gradients(model, [batch.samples[i] for i in chosen], [task.target for task in gradients])
             return [self._keeper.keep_gradient(task, made) for task, made in zip(gradients, found, strict=True)]
+        dials = [task for task in tasks if isinstance(task, DialPass)]
+        if dials:
+            turned = capture_dialled(model, [batch.samples[i] for i in chosen], dials[0].dial)
+            return [self._keeper.keep_dialled(task, made) for task, made in zip(dials, turned, strict=True)]
+        layers = [(i, task) for i in chosen if isinstance(task := batch.passes[i], LayerPass | PatchPass)]
+        if layers:
+            return [self._sweep(model, task, batch.samples[i], batch.sources[i]) for i, task in layers]
         arrays = capture_weights(model).to_arrays()
         return [self._keeper.write(key, arrays) for task in tasks for key in task.keys(self._precision)]
+
+    def _sweep(
+        self, model: LoadedModel, task: LayerPass | PatchPass, samples: np.ndarray, source: np.ndarray | None
+    ) -> str | None:
+        """One layer of a sweep; what it refuses does not hold up the others."""
+        try:
+            if isinstance(task, PatchPass):
+                return self._keeper.keep_sweep(task, self._sweeps.patch(model, task, samples, source))
+            return self._keeper.keep_sweep(task, self._sweeps.ablate(model, task, samples))
+        except Refusal as error:
+            return str(error)
 
     def _step(self, task: SetPass, batch: Batch) -> Outcome:
         if self._store.has(task.keys(self._precision)[0]):

@@ -4,7 +4,7 @@ import gc
 import json
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,8 +36,14 @@ class Backbone(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.encoder(features).last_hidden_state
+    def forward(self, inputs: Tensor, start: int | None = None, stop: int | None = None) -> Tensor:
+        """The encoder's output for log-mel features. With `start`, for the residual stream entering that layer instead;
+        with `stop` too, only the residual stream entering that layer."""
+        if start is None:
+            return self.encoder(inputs).last_hidden_state
+        for layer in self.encoder.layers[start:stop]:
+            inputs = layer(inputs, None)
+        return self.encoder.layer_norm(inputs) if stop is None else inputs
 
 
 @dataclass
@@ -234,8 +240,7 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
     config.modules_to_save = None  # heads are kept apart: every model has its own
     _check_targets(info, config, base)
     if info.role is Role.UNTRAINED:
-        draw = torch.Generator().manual_seed(info.seed)
-        tensors = {n: torch.randn(t.shape, generator=draw) * _UNTRAINED_SD for n, t in sorted(tensors.items())}
+        tensors = untrained_draw(tensors, info.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are meant
         inject_adapter_in_model(config, base.backbone, adapter)
@@ -247,6 +252,12 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
         base.remove(adapter)
         raise Refusal(f"{info.files.adapter} and its config disagree about {lost[0]}{and_more(lost)}.")
     base.backbone.to(next(base.backbone.encoder.conv1.parameters()).device, dtype).eval().requires_grad_(False)
+
+
+def untrained_draw(tensors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """A and B of an adapter's shapes as before any training: entries from N(0, 0.02^2), the paper's draw."""
+    draw = torch.Generator().manual_seed(seed)
+    return {n: torch.randn(t.shape, generator=draw) * _UNTRAINED_SD for n, t in sorted(tensors.items())}
 
 
 def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> None:
