@@ -6,7 +6,7 @@ A new analysis is one module with `needs`, `compute` and a result, and one line 
 from collections.abc import Mapping
 from typing import Protocol
 
-from core.analyses import cka, contributions, lens, predict, ranks, spectra
+from core.analyses import causal, cka, contributions, lens, predict, ranks, spectra
 from core.analyses.request import AnalysisRequest, Records, Result
 from core.engine.interface import Task
 
@@ -34,4 +34,5 @@ ANALYSES: Mapping[str, Analysis] = {
     "spectra": spectra,
     "cka": cka,
     "ranks": ranks,
+    "causal": causal,
 }

@@ -53,6 +53,8 @@ def analyze(arguments: argparse.Namespace) -> int:
         registry = describe_registry(settings.registry, store.index, download=True, names=chosen)
         models, refused = choose_models(registry, chosen)
         reference = default_reference(models, arguments.reference)
+        if arguments.span is not None and "causal" in names:
+            _check_span(arguments.span, models)
         selection = select_clips(arguments, store)
         if not selection.clips:
             raise Refusal(f"None of the clips can be used; the first: {selection.unusable[0].reason}")
@@ -65,6 +67,9 @@ def analyze(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             window_start=round(arguments.window * SAMPLE_RATE),
             untrained_seeds=arguments.untrained_seeds,
+            parts=arguments.causal,
+            pairing=arguments.pairs,
+            span=arguments.span,
         )
         make_directory(arguments.out)
         uploads = Uploads(settings.uploads_in_memory, settings.cache_dir / "uploads")
@@ -97,12 +102,13 @@ def analyze(arguments: argparse.Namespace) -> int:
 
 
 def parse_what(text: str) -> list[str]:
-    """Analyses named on the command line, in the catalogue's order."""
+    """Analyses named on the command line, in the catalogue's order; `all` leaves out the long one, causal."""
     asked = [word.strip() for word in text.split(",") if word.strip()]
     unknown = [word for word in asked if word not in ANALYSES and word != "all"]
     if unknown or not asked:
-        raise Refusal(f"{(unknown or ['nothing'])[0]!r} is no analysis; there are {', '.join(ANALYSES)}, and all.")
-    return [name for name in ANALYSES if name in asked or "all" in asked]
+        there = f"{', '.join(ANALYSES)}, and all (but causal)"
+        raise Refusal(f"{(unknown or ['nothing'])[0]!r} is no analysis; there are {there}.")
+    return [name for name in ANALYSES if name in asked or ("all" in asked and name != "causal")]
 
 
 def describe_run(
@@ -124,6 +130,9 @@ def describe_run(
         "seed": request.seed,
         "untrained_seeds": request.untrained_seeds,
         "window_start_s": request.window_start / SAMPLE_RATE,
+        "causal": request.parts,
+        "pairs": request.pairing,
+        "span_s": request.span,
         "device": status.device,
         "dtype": status.precision.dtype,
         "reference": request.reference,
@@ -156,6 +165,16 @@ def windowed(models: Sequence[ModelInfo], clips: Sequence[Clip], window_start: i
                 f"analysed ({', '.join(model.name for model in short)}); --window moves that."
             )
     return lines
+
+
+def _check_span(span: tuple[float, float], models: Sequence[ModelInfo]) -> None:
+    """Refuses a span that no run of one of the models can hold."""
+    for model in models:
+        seconds = model.shape.window_samples / model.shape.sampling_rate
+        if span[1] > seconds:
+            raise Refusal(
+                f"--span ends at {span[1]:g} s, but {model.name} hears {seconds:g} s: give 0-{seconds:g} or less."
+            )
 
 
 def _casualties(refused: list[Refused], unusable: list[Unusable], answers: Answers[Table]) -> list[str]:

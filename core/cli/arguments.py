@@ -2,13 +2,16 @@
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from core import __version__
 from core.analyses.catalogue import ANALYSES
+from core.analyses.request import CAUSAL_PARTS, CausalPart
 from core.corpora.folds import SCHEMES
+from core.engine.interventions import PAIRINGS
 from core.errors import Refusal
 from core.training.recipe import PRESETS
 
@@ -37,7 +40,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     _add_cache(clips)
 
     analyze = commands.add_parser("analyze", help="run analyses and write their numbers as CSV")
-    analyze.add_argument("what", metavar="WHAT", help=f"{', '.join(ANALYSES)}, several with commas, or all")
+    analyze.add_argument(
+        "what", metavar="WHAT", help=f"{', '.join(ANALYSES)}, several with commas, or all (but causal)"
+    )
     analyze.add_argument("--models", required=True, metavar="A,B", help="names in the registry, or all")
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR", help="where WHAT.csv and run.json go")
     analyze.add_argument(
@@ -59,6 +64,22 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         "--by",
         metavar="FIELD",
         help="split by emotion, speaker, session or correct:MODEL, into DIR/GROUP/WHAT.csv",
+    )
+    analyze.add_argument(
+        "--causal",
+        type=_parts,
+        default=CAUSAL_PARTS,
+        metavar="PART,…",
+        help=f"parts of causal: {', '.join(CAUSAL_PARTS)} (default: both)",
+    )
+    analyze.add_argument(
+        "--pairs",
+        choices=PAIRINGS,
+        default="dial",
+        help="causal: patch between LoRA on and off, minimal pairs of clips, or clip and noise (default: dial)",
+    )
+    analyze.add_argument(
+        "--span", type=_span, metavar="A-B", help="causal: patch only from A to B seconds of the window, as 0.2-0.8"
     )
     _add_registry(analyze)
     _add_clips(analyze)
@@ -171,6 +192,22 @@ def _at_least(least: int, text: str) -> int:
     if number < least:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number, {least} or more")
     return number
+
+
+def _parts(text: str) -> tuple[CausalPart, ...]:
+    asked = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = [word for word in asked if word not in CAUSAL_PARTS]
+    if unknown or not asked:
+        bad, there = (unknown or ["nothing"])[0], " and ".join(CAUSAL_PARTS)
+        raise argparse.ArgumentTypeError(f"{bad!r} is no part of causal; there are {there}")
+    return tuple(part for part in CAUSAL_PARTS if part in asked)
+
+
+def _span(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d+\.?\d*)-(\d+\.?\d*)", text.strip(), re.ASCII)
+    if found is None or not float(found[1]) < float(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time span: give two rising seconds, as 0.2-0.8")
+    return float(found[1]), float(found[2])
 
 
 def _gigabytes(text: str) -> float:

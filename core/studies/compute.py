@@ -79,7 +79,9 @@ def kept(
 def result_key(name: str, request: AnalysisRequest, precision: Precision) -> Key:
     """Key of a result: everything its rows and notes depend on, the code of the analyses among it."""
     models = [[model.fingerprint, model.name, model.role.value, model.group, model.labels] for model in request.models]
-    clips = [[clip.clip_id, clip.name, clip.n_samples, clip.label, clip.speaker] for clip in request.clips]
+    clips = [
+        [clip.clip_id, clip.name, clip.n_samples, clip.label, clip.speaker, clip.transcript] for clip in request.clips
+    ]
     rest = {one.name: getattr(request, one.name) for one in fields(request) if one.name not in ("models", "clips")}
     spec = {"analysis": name, "code": _code(), **rest}
     return Key(Kind.RESULT, _digest(models), _digest(clips), precision, spec)

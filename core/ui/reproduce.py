@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from core import paths
+from core.analyses.request import CAUSAL_PARTS, AnalysisRequest
 from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
 from core.corpora.source import UPLOADS
@@ -17,9 +18,16 @@ _NOT_KEPT = "The command line reads files: press “Keep this clip” on the Cli
 
 
 def reproduce(
-    page: str, shown: Sequence[Key], analysis: str, selection: Selection, clips: Sequence[Clip], window_start: int = 0
+    page: str,
+    shown: Sequence[Key],
+    analysis: str,
+    selection: Selection,
+    clips: Sequence[Clip],
+    window_start: int = 0,
+    request: AnalysisRequest | None = None,
 ) -> Reproduce:
-    """For a page that shows these widgets' keys, and its clips as far as they are known."""
+    """For a page that shows these widgets' keys, and its clips as far as they are known; `request` says of the causal
+    analysis what the sidebar does not."""
     view = links.address(page, (*shown, *links.CARRIED))
     if selection.reference is None:
         return Reproduce(view, "", "Choose a model first.")
@@ -35,10 +43,19 @@ def reproduce(
         "variant": selection.variant,
         "frames": selection.frames,
         "window": f"{window_start / SAMPLE_RATE:g}" if window_start else None,
+        **(_causal(request) if request and analysis == "causal" else {}),
         "registry": str(registry) if registry != paths.DEFAULT_REGISTRY else None,
         "out": "out",
     }
     return Reproduce(view, links.command(analysis, options))
+
+
+def _causal(request: AnalysisRequest) -> Options:
+    return {
+        "causal": ",".join(request.parts) if request.parts != CAUSAL_PARTS else None,
+        "pairs": request.pairing if request.pairing != "dial" else None,
+        "span": "-".join(f"{seconds:.6g}" for seconds in request.span) if request.span else None,
+    }
 
 
 def _source(selection: Selection, clips: Sequence[Clip]) -> Options | str:
