@@ -114,6 +114,7 @@ def test_a_result_is_of_everything_it_depends_on(world: World, done: Study) -> N
         "label": replace(request, clips=(replace(first, label="sadness"), *rest)),
         "speaker": replace(request, clips=(replace(first, speaker="S9"), *rest)),
         "name": replace(request, clips=(replace(first, name="renamed.wav"), *rest)),
+        "transcript": replace(request, clips=(replace(first, transcript="other words"), *rest)),
         "clips": replace(request, clips=tuple(rest)),
         "weights": replace(request, models=(replace(model, fingerprint="f" * 64), *others)),
         "classes": replace(request, models=(replace(model, labels=model.labels[::-1]), *others)),
@@ -123,6 +124,9 @@ def test_a_result_is_of_everything_it_depends_on(world: World, done: Study) -> N
         "seed": replace(request, seed=1),
         "window": replace(request, window_start=16),
         "untrained": replace(request, untrained_seeds=2),
+        "parts": replace(request, parts=("layers",)),
+        "pairing": replace(request, pairing="minimal"),
+        "span": replace(request, span=(0.2, 0.8)),
     }
     keys = {name: result_key("contributions", one, precision).digest for name, one in changed.items()}
     keys |= {"analysis": result_key("lens", request, precision).digest}
