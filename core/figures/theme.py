@@ -136,6 +136,8 @@ _COMPONENTS: dict[str, tuple[Dash, str]] = {
     "attention": ("solid", "circle"),
     "mlp": ("dot", "square"),
     "sum": ("longdashdot", "diamond"),
+    "lora": ("dash", "triangle-up"),
+    "residual": ("longdashdot", "star"),
 }
 
 

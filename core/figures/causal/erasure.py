@@ -1,0 +1,57 @@
+"""What a layer's output is worth: accuracy, loss and confidence after a layer was skipped."""
+
+from core.figures.causal.answer import answer_erasure
+from core.figures.causal.parts import BANDS, LOST, RESTORED, THIRD, level, model_of, rows_of, style
+from core.figures.curves import Line, Panel, curves
+from core.figures.depth_axis import DepthAxis
+from core.figures.drawing import Drawing
+from core.figures.layout import axis
+from core.figures.view import View
+
+MEASURES = {"accuracy": "share of clips", "loss": "nats", "confidence": "probability of the label"}
+ERASED = {
+    "erase": ("this layer alone", style(LOST, "circle")),
+    "erase_first": ("this and all below", style(RESTORED, "square", "dash")),
+    "erase_last": ("this and all above", style(THIRD, "diamond", "dot")),
+}
+_MIDDLE = 0.055  # of the width between two columns whose y axes differ
+
+
+def erasure(view: View) -> Drawing:
+    """Levels above, with the intact model as a dotted line; below, the change to it."""
+    model, rows = model_of(view), rows_of(view)
+    lines, panels = [], []
+    for change in (False, True):
+        for i, (measure, unit) in enumerate(MEASURES.items()):
+            place = i + len(MEASURES) * change
+            statistic = f"{measure}_change" if change else measure
+            title = f"{measure}: change" if change else measure
+            limits = (-0.03, 1.03) if measure != "loss" and not change else None
+            panels.append(Panel(title, unit, f"{measure} {change}", zero=change, range=limits))
+            for component, (name, look) in ERASED.items():
+                curve = rows.curve(component=component, statistic=statistic)
+                what = f"{model.name}<br>{name} erased<br>{title}"
+                lines.append(Line(name, what, look, curve, model.shape.layers, place))
+    depth = DepthAxis.of(view.models, "layer")
+    figure = curves(lines, panels, depth, columns=len(MEASURES), stacked=view.narrow, height=170)
+    for i, (measure, unit) in enumerate(MEASURES.items()):
+        for place in (i, i + len(MEASURES)):
+            figure.layout[axis("yaxis", place)].title = {"text": unit}
+            if not view.narrow:
+                left = i * (1 + _MIDDLE) / len(MEASURES)
+                figure.layout[axis("xaxis", place)].domain = (left, left + (1 + _MIDDLE) / len(MEASURES) - _MIDDLE)
+        intact = rows.one(component="intact", statistic=measure)
+        level(figure, i, intact.value if intact else None, "intact")
+    statistics = tuple(name for measure in MEASURES for name in (measure, f"{measure}_change"))
+    return Drawing(
+        figure,
+        {"": rows.pick(component=("intact", *ERASED), statistic=statistics)},
+        f"Accuracy, loss and confidence after layers were erased. {answer_erasure(view)}".replace("**", ""),
+        "An erased layer hands on what it was given, as if it were not there. Above: how the model then does; dotted, "
+        "the model as it is. Below: minus that, paired clip by clip; where a band leaves zero, the layer is missed. "
+        "Every later layer then reads what it never saw in training, so a loss is not yet proof that the layer knew "
+        f"something. {BANDS}",
+        r"\text{out}_l := h_l \qquad \text{loss} = -\ln \pi_y \qquad \text{confidence} = \pi_y",
+        "The same in all variants. h is the residual stream that enters layer l, y the clip's label (the model's own "
+        "prediction where there is none). The authors' code erases from the bottom up.",
+    )
