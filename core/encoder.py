@@ -130,6 +130,11 @@ def mlp_output(layer: Any) -> Any:
     return layer.fc2.output
 
 
+def mlp_block(layer: Any, states: Any) -> Any:
+    """m_l of a layer that is not traced, for the residual stream after its attention was added (eval mode)."""
+    return layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(states))))
+
+
 def lora_a_output(layer: Any, target: str, adapter: str) -> Any:
     """lora_A's output of a traced layer's target under a loaded adapter."""
     return adapted_module(layer, target).lora_A[adapter].output

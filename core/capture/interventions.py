@@ -6,7 +6,8 @@ batch are runs: each has its own gains, one a layer, on the LoRA updates.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from core import encoder
 from core.capture.forward import Captured, capture, features
 from core.capture.weights import low_rank_svd
 from core.engine.interventions import Dial
+from core.errors import Refusal
 from core.models.loading import LoadedModel, untrained_draw
 
 Gains = Float[Tensor, "runs layers"]
@@ -25,23 +27,22 @@ Stream = Float[Tensor, "runs frames width"]
 
 @dataclass(frozen=True)
 class Edit:
-    """In run `row`, a component's output at `frames` becomes `values`: attention or MLP (frames x width), or what each
-    target's LoRA update adds, before its scaling (frames x outputs); that row's gain at the layer must then be 1.
+    """In run `row`, what each target's LoRA update adds (frames x outputs, before its scaling) becomes `updates` at
+    `frames`. The row's gain at that layer must be 1; `own_gain` is that of its own update, which stays elsewhere.
     """
 
     row: int
     frames: Bool[Tensor, " frames"]
-    attention: Tensor | None = None
-    mlp: Tensor | None = None
-    updates: Mapping[str, Tensor] = field(default_factory=dict)
-    own_gain: float = 1.0  # of the run's own update, which stays at the other frames
+    updates: Mapping[str, Tensor]
+    own_gain: float
 
 
 @dataclass(frozen=True)
 class LayerRun:
-    """What a layer did in each run: its components' outputs, its LoRA updates by target (before scaling, gains in), and
-    the residual stream after it."""
+    """What a layer did in each run: the residual stream it read, its components' outputs, its LoRA updates by target
+    (before scaling, gains in), and the residual stream after it."""
 
+    states: Stream
     attention: Stream
     mlp: Stream
     updates: Mapping[str, Stream]
@@ -140,43 +141,83 @@ def through(model: LoadedModel, states: Stream, layer: int, gains: Gains) -> Str
         return model.base.backbone(states, layer, layer + 1)
 
 
-def run_layer(model: LoadedModel, states: Stream, layer: int, gains: Gains, edits: Sequence[Edit] = ()) -> LayerRun:
-    """One layer with what it does on the way, after the edits."""
-    targets = [module.target for module in model.info.lora if module.layer == layer]
-    updates: dict[str, Tensor] = {}
-    parts: dict[str, Tensor] = {}
+def observe(model: LoadedModel, clips: Sequence[Float32[np.ndarray, " _"]], gains: Gains) -> list[LayerRun]:
+    """What every layer does in each run: whole clips under the given gains."""
+    inputs = features(model, list(clips))
+    seen: list[dict[str, Any]] = []
     traced = model.base.traced
-    column = gains[:, layer].to(states.device, states.dtype)[:, None, None]
+    with torch.inference_mode(), dialled(model, gains), traced.trace(inputs):
+        for index in range(model.info.shape.layers):
+            layer = traced.encoder.layers[index]
+            part: dict[str, Any] = {"states": layer.input, "updates": {}}
+            for target in _targets(model, index, attention=True):
+                part["updates"][target] = encoder.lora_b_output(layer, target, model.adapter or "")
+            part["attention"] = encoder.attention_output(layer)
+            for target in _targets(model, index, attention=False):
+                part["updates"][target] = encoder.lora_b_output(layer, target, model.adapter or "")
+            part["mlp"] = encoder.mlp_output(layer)
+            part["out"] = layer.output
+            seen.append(part)
+    columns = gains.to(inputs.device, inputs.dtype)[..., None, None]
+    for index, part in enumerate(seen):
+        part["updates"] = {target: update * columns[:, index] for target, update in part["updates"].items()}
+    return [LayerRun(**part) for part in seen]
+
+
+def with_updates(model: LoadedModel, states: Stream, layer: int, gains: Gains, edits: Sequence[Edit]) -> Stream:
+    """The residual stream after one layer in which LoRA updates were replaced."""
+    kept: list[Tensor] = []
+    traced = model.base.traced
     with torch.inference_mode(), dialled(model, gains), traced.trace(states, layer, layer + 1):
         one = traced.encoder.layers[layer]
-        for target in encoder.TARGETS:
-            if target not in encoder.ATTENTION_TARGETS and "attention" not in parts:
-                parts["attention"] = _copied(encoder.attention_output(one), edits, "attention")
-            if target in targets:
-                update = encoder.lora_b_output(one, target, model.adapter or "")
-                for edit in edits:
-                    if target in edit.updates:
-                        update[edit.row] *= edit.own_gain
-                        update[edit.row, edit.frames] = edit.updates[target][edit.frames]
-                updates[target] = update * column
-        parts["mlp"] = _copied(encoder.mlp_output(one), edits, "mlp")
-        parts["out"] = one.output
-    return LayerRun(parts["attention"], parts["mlp"], updates, parts["out"])
+        for target in _targets(model, layer):
+            update = encoder.lora_b_output(one, target, model.adapter or "")
+            for edit in edits:
+                update[edit.row] *= edit.own_gain
+                update[edit.row, edit.frames] = edit.updates[target][edit.frames]
+        kept.append(one.output)
+    return kept[0]
 
 
-def _copied(output: Tensor, edits: Sequence[Edit], component: str) -> Tensor:
-    """The output with the edits' values in it."""
-    for edit in edits:
-        values = getattr(edit, component)
-        if values is not None:
-            output[edit.row, edit.frames] = values[edit.frames]
-    return output
+def with_attention(model: LoadedModel, states: Stream, attention: Stream, layer: int, gains: Gains) -> Stream:
+    """The residual stream after one layer whose attention gave this: only its MLP is run."""
+    with torch.inference_mode(), dialled(model, gains):
+        between = states + attention
+        return between + encoder.mlp_block(model.base.backbone.encoder.layers[layer], between)
+
+
+def _targets(model: LoadedModel, layer: int, attention: bool | None = None) -> list[str]:
+    """A layer's adapted projections in the order in which they run: of its attention, of its MLP, or all."""
+    adapted = {module.target for module in model.info.lora if module.layer == layer}
+    return [
+        target
+        for target in encoder.TARGETS
+        if target in adapted and attention in (None, target in encoder.ATTENTION_TARGETS)
+    ]
 
 
 def finish(model: LoadedModel, states: Stream, start: int, gains: Gains) -> Float64[Tensor, "runs classes"]:
     """Logits of what is left: the layers from `start` on, the final layer_norm and the head."""
     with torch.inference_mode(), dialled(model, gains):
         return model.head(model.base.backbone(states, start)).double()
+
+
+def all_layers(model: LoadedModel, gains: Sequence[float]) -> Gains:
+    """Runs in which every layer has the same gain."""
+    return torch.tensor([[gain] * model.info.shape.layers for gain in gains], dtype=torch.float64)
+
+
+def plain(tensor: Tensor) -> Float64[np.ndarray, "..."]:
+    """As an array of float64."""
+    return tensor.double().cpu().numpy()
+
+
+def check_head(model: LoadedModel) -> None:
+    """Refusal where the head does not read the last layer alone: then a run can't start again in the middle."""
+    if model.head.layer_weights is not None:
+        raise Refusal(
+            f"{model.info.name} predicts from a weighted sum of its layers: switching or patching one is not offered."
+        )
 
 
 def frame_map(target: int, source: int, frames: int) -> Int[np.ndarray, " frames"]:

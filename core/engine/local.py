@@ -273,8 +273,9 @@ class LocalEngine:
         self._waveforms[clip.clip_id] = samples
         if len(self._waveforms) > _WAVEFORMS_KEPT:
             self._waveforms.popitem(last=False)
-        start = task.model.shape.start_of(clip.n_samples, task.window_start)
-        window = samples[start : start + task.model.shape.window_samples]
+        shape, start = task.model.shape, task.window_start
+        start = start if clip == task.clip else shape.start_of(clip.n_samples, start)
+        window = samples[start : start + shape.window_samples]
         return window if window.size else f"{clip.name} ends before the chosen window begins: move the window."
 
     def _finish(self, keys: tuple[Key, ...], reason: str | None) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from core.capture.ablations import Ablations
 from core.capture.forward import capture
 from core.capture.gradients import capture_gradients
 from core.capture.interventions import capture_dialled
-from core.capture.sweeps import Sweeps
+from core.capture.patching import Patches
 from core.capture.weights import capture_weights
 from core.engine.backend import Batch, Outcome, WorkerConfig
 from core.engine.device import host_memory
@@ -45,7 +46,7 @@ class Runner:
         self._keeper = Keeper(self._store, self._precision)
         self._spill_max_gb = config.spill_max_gb
         self._work: SetWork | None = None
-        self._sweeps = Sweeps()
+        self._ablations, self._patches = Ablations(), Patches()
 
     @property
     def restarts(self) -> int:
@@ -76,7 +77,7 @@ class Runner:
 
     def run(self, batch: Batch) -> Sequence[Outcome]:
         if not isinstance(batch.passes[0], LayerPass | PatchPass):
-            self._sweeps.forget()  # what it keeps on the device is for a sweep's next layers
+            self._ablations, self._patches = Ablations(), Patches()  # kept on the device for a sweep's next layers only
         if isinstance(batch.passes[0], SetPass):
             return [self._step(batch.passes[0], batch)]
         reasons: list[str | None] = [None] * len(batch.passes)
@@ -126,8 +127,8 @@ class Runner:
         """One layer of a sweep; what it refuses does not hold up the others."""
         try:
             if isinstance(task, PatchPass):
-                return self._keeper.keep_sweep(task, self._sweeps.patch(model, task, samples, source))
-            return self._keeper.keep_sweep(task, self._sweeps.ablate(model, task, samples))
+                return self._keeper.keep_sweep(task, self._patches.layer(model, task, samples, source))
+            return self._keeper.keep_sweep(task, self._ablations.layer(model, task, samples))
         except Refusal as error:
             return str(error)
 

@@ -12,13 +12,12 @@ from core.analyses.request import Frames, Variant
 from core.audio.mel import HOP, log_mel, mel_centres
 from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
-from core.engine.interface import Pass
 from core.errors import Refusal
 from core.figures.clip import AudioTrack, ClipView, envelope
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 from core.ui import context
-from core.ui.jobs import Answer
+from core.ui.jobs import Answer, Asked
 
 _SILENT_DB = -80.0
 _MELS = 80
@@ -28,7 +27,7 @@ _MELS = 80
 class Read:
     """One model's place on the page: its pass, how that stands, and the view, without data until it is ready."""
 
-    task: Pass
+    task: Asked
     answer: Answer
     view: ClipView
 
@@ -37,7 +36,7 @@ class Read:
         return self.task.model
 
 
-def read(task: Pass, answer: Answer, variant: Variant, frames: Frames) -> Read:
+def read(task: Asked, answer: Answer, variant: Variant, frames: Frames) -> Read:
     """What there is of one pass."""
     model = task.model
     if answer.ready:

@@ -16,7 +16,7 @@ from core.figures.view import View
 from core.models.describe import Models
 from core.studies.study import Question, Snapshot, State, Study
 from core.ui import context, cursor, links, status, viewport
-from core.ui.charts import Chart, Lasso, Pick, show
+from core.ui.charts import Chart, Lasso, Pick, Reproduce, show
 from core.ui.clip_states import nothing_chosen, weighted_note
 from core.ui.clips import resolve
 from core.ui.keys import Key
@@ -52,22 +52,10 @@ class Corpus:
     ) -> None:
         """A chart with its quiet row; `on_pick` and `on_lasso` as in core/ui/charts.py."""
         stem = f"{key}-{self.selection.clips.source.split(':')[0]}-{self.selection.variant}"
-        show(
-            Chart(
-                key=key,
-                figure=drawing.figure,
-                alt=drawing.alt,
-                how_to_read=drawing.how_to_read,
-                formula=drawing.formula,
-                formula_note=drawing.formula_note,
-                table=lambda: _rows(drawing),
-                csv=lambda: _csv(drawing),
-                filename=stem,
-                reproduce=reproduce(self.page, self.keys, analysis, self.selection, self.view.clips),
-            ),
-            on_pick,
-            on_lasso,
+        again = reproduce(
+            self.page, self.keys, analysis, self.selection, self.view.clips, request=self.study.question.request
         )
+        show(as_chart(key, drawing, stem, again), on_pick, on_lasso)
 
     def also(self, names: Sequence[str], **changes: object) -> "Corpus":
         """A further question about the same clips, for a part of the page that somebody opened: other analyses, with
@@ -97,14 +85,21 @@ class Corpus:
 
 
 def ask(
-    known: Models, selection: Selection, page: str, title: str, names: Sequence[str], keys: Sequence[Key] = ()
+    known: Models,
+    selection: Selection,
+    page: str,
+    title: str,
+    names: Sequence[str],
+    keys: Sequence[Key] = (),
+    **more: object,
 ) -> Corpus:
-    """Ask for analyses of what the sidebar says. Ends the page with what to do where there is nothing to ask."""
+    """Ask for analyses of what the sidebar says; `more` sets what else there is to a request. Ends the page with what
+    to do where there is nothing to ask."""
     if not selection.models or selection.reference is None:
         nothing_chosen(known, selection)
         _stop()
     try:
-        question = _question(selection, tuple(names))
+        question = _question(selection, tuple(names), **more)
     except Refusal as error:
         st.error(str(error))
         _stop()
@@ -112,7 +107,8 @@ def ask(
         st.info("Nothing was uploaded or recorded yet: do that on the Clip page, or take the demo's clips.")
         st.page_link(links.CLIP, label="To the Clip page", icon=":material/graphic_eq:", query_params=links.carried())
         _stop()
-    what = f"{title}: {len(selection.models)} models × {question.size} clips"
+    count = len(selection.models)
+    what = f"{title}: {count} model{'' if count == 1 else 's'} × {question.size} clips"
     link = links.Link(page, links.carried() | links.parameters(keys))
     study = context.board().ask(question, what, link)
     now = study.look()
@@ -147,13 +143,14 @@ def _stop() -> NoReturn:
     st.stop()
 
 
-def _question(selection: Selection, names: tuple[str, ...]) -> Question | None:
+def _question(selection: Selection, names: tuple[str, ...], **more: object) -> Question | None:
     """None where the source has no clips yet. Raises Refusal."""
     assert selection.reference is not None
     chosen = selection.clips
     request = AnalysisRequest(
         selection.models, (), selection.reference.name, selection.variant, selection.frames, chosen.seed
     )
+    request = replace(request, **more)  # type: ignore[arg-type]
     if chosen.clip is not None:
         clip = resolve(chosen.source, chosen.clip, selection.models, 0.0).clip
         return Question(names, replace(request, clips=(clip,)))
@@ -162,6 +159,22 @@ def _question(selection: Selection, names: tuple[str, ...]) -> Question | None:
         return Question(names, replace(request, clips=clips)) if clips else None
     listed = tuple(choose(context.listing(chosen.source).clips, chosen.slice))
     return Question(names, request, listed, context.stamp(listed), chosen.by)
+
+
+def as_chart(key: Key, drawing: Drawing, stem: str, again: Reproduce) -> Chart:
+    """A drawing with its quiet row; `stem` is what its files are called."""
+    return Chart(
+        key=key,
+        figure=drawing.figure,
+        alt=drawing.alt,
+        how_to_read=drawing.how_to_read,
+        formula=drawing.formula,
+        formula_note=drawing.formula_note,
+        table=lambda: _rows(drawing),
+        csv=lambda: _csv(drawing),
+        filename=stem,
+        reproduce=again,
+    )
 
 
 def _rows(drawing: Drawing) -> list[dict[str, object]]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from core.corpora.clip import Clip
 from core.engine.interface import Engine, Job, JobState, Pass, Priority
+from core.engine.interventions import DialPass
 from core.store.key import Key
 from core.store.store import Store
 
+Asked = Pass | DialPass
 CANCELLED = "it was cancelled before its turn came."
 
 
@@ -31,9 +33,9 @@ class Desk:
         self._engine = engine
         self._store = store
         self._lock = threading.Lock()
-        self._asked: dict[tuple[Key, ...], tuple[Job, Pass]] = {}
+        self._asked: dict[tuple[Key, ...], tuple[Job, Asked]] = {}
 
-    def ask(self, passes: Sequence[Pass], title: str) -> list[Answer]:
+    def ask(self, passes: Sequence[Asked], title: str) -> list[Answer]:
         """How each pass stands; those that nobody asked for yet are submitted together as one job."""
         keys = [task.keys(self._engine.precision) for task in passes]
         with self._lock:
@@ -44,7 +46,7 @@ class Desk:
                 self._asked.update((keys[i], (job, passes[i])) for i in missing)
         return [answer or Answer(ready=False) for answer in answers]
 
-    def look(self, passes: Sequence[Pass]) -> list[Answer]:
+    def look(self, passes: Sequence[Asked]) -> list[Answer]:
         """How each pass stands, without asking for any."""
         with self._lock:
             return [self._stands(task.keys(self._engine.precision)) or Answer(ready=False) for task in passes]
@@ -55,6 +57,13 @@ class Desk:
             for keys, (job, task) in list(self._asked.items()):
                 if task.clip.clip_id == clip.clip_id and not job.active:
                     del self._asked[keys]
+
+    def withdraw(self, task: Asked) -> None:
+        """Nobody waits for it any more; what was asked for together with it goes too."""
+        with self._lock:
+            job, _ = self._asked.pop(task.keys(self._engine.precision), (None, task))
+            if job is not None and job.active:
+                self._engine.cancel(job)
 
     def _stands(self, keys: tuple[Key, ...]) -> Answer | None:
         """None for a pass that is to be submitted."""

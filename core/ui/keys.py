@@ -55,7 +55,7 @@ class Key(StrEnum):
     EVERY = "every"  # module's own curve
     KIND = "kind"  # of a split: A's or B's activations or gradients
     MEASURE = "measure"
-    LOOK = "look"  # at the weights
+    LOOK = "look"  # at the weights, or at what causes what
     DIRECTIONS = "directions"
     PAIR = "pair"
     MAP = "map"  # how many numbers a clip become two
@@ -64,6 +64,16 @@ class Key(StrEnum):
     OF = "of"  # all clips, or those of one emotion
     COMPARE = "compare"
     RETRY_MORE = "retry_more"
+    MODEL = "model"  # the one that is looked at,
+    SWITCHES = "switches"  # how its LoRA is switched layer by layer,
+    PAIRS = "pairs"  # between which runs is patched,
+    SPAN = "span"  # of what time (s),
+    SPAN_CLEAR = "span_clear"
+    BESIDE = "beside"  # and what is shown beside the shares
+    DIAL = "dial"  # gains of all layers; a layer's slider has its number behind it
+    CUT = "cut"  # of each module's update: ranks kept
+    DIAL_LAYER = "dial_layer"
+    DIAL_SET = "dial_set"  # of the buttons, each with its name behind it
     # Models page
     ASPECT = "aspect"
     CHECKPOINT = "checkpoint"
@@ -102,6 +112,15 @@ class Key(StrEnum):
     SEPARATION = "separation"
     SENSITIVITY = "sensitivity"
     SCORES = "scores"
+    CAUSAL_LAYERS = "causal_layers"
+    ERASURE = "erasure"
+    TRUNCATION = "truncation"
+    PATCHING = "patching"
+    PATCHED = "patched"
+    SPAN_WAVE = "span_wave"
+    DIAL_LENS = "dial_lens"
+    DIAL_FINAL = "dial_final"
+    DIAL_WRITE = "dial_write"
     CLIP_LENS = "clip_lens"
     CLIP_FINAL = "clip_final"
     CLIP_KL = "clip_kl"

@@ -36,7 +36,7 @@ class Page:
 HOME, CLIP = "app.py", "pages/1_Clip.py"
 CONTRIBUTIONS, LENS = "pages/2_Contributions.py", "pages/3_Lens.py"
 SPECTRA, SIMILARITY = "pages/4_Spectra.py", "pages/5_Similarity.py"
-RANKS, MODELS = "pages/6_Ranks.py", "pages/8_Models.py"
+RANKS, CAUSAL, MODELS = "pages/6_Ranks.py", "pages/7_Causal.py", "pages/8_Models.py"
 PAGES = (
     Page(HOME, "Overview", ":material/home:", "Where in a speech encoder does LoRA learn to hear emotion?"),
     Page(

@@ -37,7 +37,10 @@ def _panel(watch: Callable[[], object], drawn: object, waiting: bool, polled: bo
         _draw_progress(job.title, job, engine.cancel, job.id, job)
     if (more := max(0, len(studies) - _SHOWN) + max(0, len(jobs) - _SHOWN)) > 0:
         st.caption(f"and {more} more")
-    st.caption(f"{engine_line(engine.status())}  \nCache {size(context.store().index.total_bytes())}")
+    status = engine.status()
+    st.caption(f"{engine_line(status)}  \nCache {size(context.store().index.total_bytes())}")
+    if status.memory.warning:
+        st.caption(f":orange[:material/warning: {status.memory.warning}]")
     if watch() != drawn or (polled and not waiting and not _busy()):
         st.rerun()
 

@@ -96,7 +96,7 @@ def _clips(count: int) -> str:
 
 def _most(view: View, group: str, model: str) -> int:
     tables = view.tables[group].values()
-    most = max((table.over_clips.curve(model=model, versus=None).n for table in tables), default=0)
+    most = max((table.over_clips.curve(model=model).n for table in tables), default=0)
     return min(most, view.total)  # CKA of one clip is over its frames
 
 

@@ -14,17 +14,18 @@ from safetensors.torch import load_file, save_file
 from core.analyses.stored import StoredRecords
 from core.capture.forward import capture, features
 from core.capture.interventions import (
-    Edit,
     capture_dialled,
     dialled,
     drawn,
     finish,
     frame_map,
     noise_like,
-    run_layer,
+    observe,
     streams,
     through,
+    with_attention,
 )
+from core.capture.patching import Pair, patched
 from core.engine.interface import Job, Task
 from core.engine.interventions import Dial, LayerPass, PatchPass
 from core.engine.local import LocalEngine
@@ -32,7 +33,7 @@ from core.models.describe import describe_registry
 from core.models.info import ModelInfo
 from core.models.loading import LoadedModel, Loader
 from core.models.untrained import untrained_of
-from core.store.intervention import ABLATIONS, CONTROLS, ERASURES
+from core.store.intervention import ABLATIONS, COMPONENTS, CONTROLS, ERASURES
 from core.store.store import Store
 from tests.capture.conftest import Zoo
 from tests.checkpoints import write_registry
@@ -165,41 +166,30 @@ def test_a_drawn_factor_is_the_untrained_counterparts(zoo, loader) -> None:
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_patching_everything_onto_the_sources_beginning_is_the_source_run(zoo, loader, name) -> None:
+    """Each layer's MLP reads the source's attention, and then its output is the source's too, all without LoRA."""
     model, clips = loader.get(model_of(zoo, name)), sounds(zoo, 2)
-    every = torch.ones(model.info.shape.frames, dtype=torch.bool)
     gains = gains_of(model, 1.0, 0.0)
-    points = streams(model, clips * 2, gains)
-    states = points[0][:1]  # the source's, and the same sound: what enters layer 0 has seen no LoRA
-    for layer in range(model.info.shape.layers):
-        source = run_layer(model, points[layer], layer, gains)
-        np.testing.assert_allclose(source.out, points[layer + 1], rtol=1e-5, atol=1e-5)
-        edit = Edit(0, every, attention=source.attention[0], mlp=source.mlp[0])
-        states = run_layer(model, states, layer, gains[1:], [edit]).out  # itself with LoRA off
+    runs = observe(model, clips * 2, gains)
+    states = runs[0].states[:1]
+    for layer, run in enumerate(runs):
+        mine = with_attention(model, states, run.attention[:1], layer, gains[1:])
+        if name == "qv":  # no LoRA in the MLP: it gives the source's of itself
+            np.testing.assert_allclose(mine, run.out[:1], **TIGHT)
+        states = states + run.attention[:1] + run.mlp[:1]
     got = finish(model, states, model.info.shape.layers, gains[1:])
     np.testing.assert_allclose(got[0], own_logits(model, clips)[0], **TIGHT)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_an_empty_patch_changes_nothing_and_a_whole_one_of_the_update_is_lora_there(zoo, loader, name) -> None:
-    model, clips = loader.get(model_of(zoo, name)), sounds(zoo, 2)
-    frames, layer = model.info.shape.frames, 1
-    gains = gains_of(model, 1.0, 0.0)
-    points = streams(model, clips * 2, gains)
-    runs = run_layer(model, points[layer], layer, gains)
-    none, every = torch.zeros(frames, dtype=torch.bool), torch.ones(frames, dtype=torch.bool)
-    on = gains[1:].clone()
-    on[0, layer] = 1.0
-    updates = {target: update[0] for target, update in runs.updates.items()}
-    nothing = Edit(0, none, runs.attention[0], runs.mlp[0], updates, own_gain=0.0)
-    same = run_layer(model, points[layer][1:], layer, on, [nothing]).out
-    np.testing.assert_allclose(same, points[layer + 1][1:], rtol=1e-6, atol=1e-6)
-    if name == "qv":  # q and v read what enters the layer, which is the same in both runs at layer 0
-        states = points[0][1:]
-        first = run_layer(model, points[0], 0, gains)
-        on = gains[1:].clone()
-        on[0, 0] = 1.0
-        whole = Edit(0, every, updates={target: update[0] for target, update in first.updates.items()}, own_gain=0.0)
-        np.testing.assert_allclose(run_layer(model, states, 0, on, [whole]).out, points[1][:1], rtol=1e-5, atol=1e-5)
+def test_an_empty_patch_changes_nothing(zoo, loader, name) -> None:
+    model, clips = loader.get(model_of(zoo, name)), sounds(zoo, 2, 4)
+    gains, none = gains_of(model, 1.0, 0.0), torch.zeros(model.info.shape.frames, dtype=torch.bool)
+    pair = Pair(observe(model, clips, gains), gains, (54, 25), np.zeros((2, 4)))
+    for layer, run in enumerate(pair.layers):
+        found = patched(model, pair, layer, (none, none), residual=True)
+        assert found.keys() == set(COMPONENTS)
+        for component, states in found.items():
+            np.testing.assert_allclose(states, run.out[[1, 0]], **TIGHT, err_msg=component)
 
 
 def test_without_any_layer_the_head_reads_what_enters_layer_0(zoo, loader) -> None:
@@ -408,4 +398,4 @@ def test_a_head_over_all_layers_and_a_silent_span_are_refused_in_a_sentence(zoo,
     job = ask(engine, LayerPass.over(weighted, clip, 0, 1))
     assert "weighted sum of its layers" in job.failures[0].reason
     late = PatchPass(model_of(zoo, "qv"), clip, 0, 1, "dial", span=(1.0, 1.5))  # the clip lasts 0.2 s
-    assert "has no sound in the span" in ask(engine, late).failures[0].reason
+    assert "has no sound from 1 to 1.5 s" in ask(engine, late).failures[0].reason

@@ -4,7 +4,8 @@ import streamlit as st
 
 from core.evaluation.verdicts import Level
 from core.ui.keys import Key
-from core.ui.models_page.known import Known
+from core.ui.models_page.known import Known, reading
+from core.ui.sources import grouped
 
 _ICON = {
     Level.LEAK: ":red[:material/error:]",
@@ -23,9 +24,12 @@ def draw(known: Known) -> None:
     name = st.selectbox("Checkpoint", names, key=Key.CHECKPOINT, bind="query-params")
     if known.problem:
         return  # the top of the page says it
-    if known.clips is None:
-        st.markdown(":material/hourglass_top: Reading the clips …")
+    if known.reading is not None:
+        reading(known.reading)
         return
+    if known.unusable:
+        first = known.unusable[0]
+        st.warning(f"{grouped(len(known.unusable))} of the clips can't be read. {first.name}: {first.reason}")
     if not known.clips:
         st.info("There are no clips to hold it against: choose some in the sidebar.")
         return

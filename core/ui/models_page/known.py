@@ -1,13 +1,14 @@
 """What the page's parts are given: the models, what lies beside their checkpoints, and the clips of the sidebar."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import streamlit as st
 
 from core.audio.decoder import decoder
 from core.corpora.clip import Clip
-from core.corpora.select import choose, identify
+from core.corpora.select import Unusable, choose, identify
 from core.corpora.source import UPLOADS
 from core.errors import Refusal
 from core.evaluation.history import History, read_history
@@ -18,11 +19,14 @@ from core.models.info import ModelFiles, ModelInfo
 from core.models.registry import Entry, read_registry
 from core.settings import settings
 from core.ui import context
-from core.ui.chores import chores
+from core.ui.chores import Chore, chores
 from core.ui.clips import resolve
 from core.ui.selection import Selection
+from core.ui.sources import grouped
 
 _TTL_S = 10.0  # as for the models themselves
+_POLL_S = 1.0
+Read = tuple[list[Clip], list[Unusable]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,17 @@ class Papers:
 
 @dataclass(frozen=True)
 class Known:
-    """`entries` are the registry's, by name. `clips` is None while they are read, or where `problem` says why not."""
+    """`entries` are the registry's, by name. `clips` are those that could be read, and `unusable` the others.
+
+    `clips` is None while `reading` goes on, or where `problem` says why there are none.
+    """
 
     models: Models
     entries: Mapping[str, Entry]
     papers: Mapping[str, Papers]
-    clips: tuple[Clip, ...] | None
+    clips: tuple[Clip, ...] | None = None
+    unusable: tuple[Unusable, ...] = ()
+    reading: Chore | None = None
     problem: str = ""
 
     def verdicts(self, model: ModelInfo) -> tuple[Verdict, ...]:
@@ -53,11 +62,11 @@ def look(models: Models, selection: Selection) -> Known:
     """Read what lies beside the checkpoints, and ask for the clips."""
     entries, _ = read_registry(settings().registry)
     papers = {model.name: _papers(model, model.files) for model in models.models}
-    by_name = {entry.name: entry for entry in entries}
+    known = Known(models, {entry.name: entry for entry in entries}, papers)
     try:
-        return Known(models, by_name, papers, _clips(selection))
+        return _with_clips(known, selection)
     except Refusal as error:
-        return Known(models, by_name, papers, None, str(error))
+        return replace(known, problem=str(error))
 
 
 # By the files themselves: copies of a checkpoint are equal and may have other papers beside them.
@@ -70,25 +79,35 @@ def _papers(_model: ModelInfo, files: ModelFiles) -> Papers:
         return Papers(problem=str(error))
 
 
-def _clips(selection: Selection) -> tuple[Clip, ...] | None:
-    """The sidebar's clips; None while they are read. Raises Refusal."""
+def _with_clips(known: Known, selection: Selection) -> Known:
+    """The same with the sidebar's clips, as far as they are read. Raises Refusal."""
     chosen = selection.clips
     if chosen.clip is not None:
-        return (resolve(chosen.source, chosen.clip, selection.models, 0.0).clip,)
+        return replace(known, clips=(resolve(chosen.source, chosen.clip, selection.models, 0.0).clip,))
     if chosen.source == UPLOADS:
-        return tuple(context.uploads().clips()[: chosen.limit])
+        return replace(known, clips=tuple(context.uploads().clips()[: chosen.limit]))
     listed = tuple(choose(context.listing(chosen.source).clips, chosen.slice))
 
-    def read() -> tuple[Clip, ...]:
-        return tuple(identify(listed, decoder(), context.store().index)[0])
+    def read(chore: Chore) -> Read:
+        def advance(done: int) -> None:
+            chore.done = done
 
-    chore = chores().ask(("clips", listed, context.stamp(listed)), read)
+        return identify(listed, decoder(), context.store().index, advance)
+
+    chore = chores().ask(("clips", listed, context.stamp(listed)), read, total=len(listed))
     if chore.active:
-        return None
+        return replace(known, reading=chore)
     if chore.reason is not None:
         raise Refusal(chore.reason)
-    assert isinstance(chore.result, tuple)  # what `read` gave
-    return chore.result
+    clips, unusable = cast(Read, chore.result)
+    return replace(known, clips=tuple(clips), unusable=tuple(unusable))
+
+
+@st.fragment(run_every=_POLL_S)
+def reading(chore: Chore, before: str = "") -> None:
+    """How many of the clips are read, looked at again and again; the page runs again when all are."""
+    count = f"{grouped(chore.done)} of {grouped(chore.total)}"
+    st.markdown(f"{before}:material/hourglass_top: Reading the clips, to see whether training heard them: {count} …")
 
 
 def answer(known: Known) -> None:
@@ -101,10 +120,11 @@ def answer(known: Known) -> None:
         if known.problem:
             st.markdown(f"{here}.")
             st.error(known.problem)
-        elif known.clips is None:
-            st.markdown(f"{here}. Reading the clips, to see whether training saw them …")
+        elif known.reading is not None:
+            reading(known.reading, f"{here}. ")
         elif not known.clips:
-            st.markdown(f"{here}. No clip is chosen to hold them against.")
+            what = "None of the clips can be read" if known.unusable else "No clip is chosen to hold them against"
+            st.markdown(f"{here}. {what}.")
         else:
             levels = {model.name: worst(known.verdicts(model)) for model in known.models.models}
             st.markdown(f"{here}. {said(levels, len(known.clips))}")

@@ -60,7 +60,7 @@ def cache() -> None:
 
 
 def _begin(what: str, work: Callable[[], str]) -> None:
-    chores().ask(what, work, again=True)
+    chores().ask(what, lambda _: work(), again=True)
 
 
 def _verify() -> str:

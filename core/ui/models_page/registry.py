@@ -16,7 +16,7 @@ from core.models.memory import ModelMemory
 from core.models.registry import parse_entry
 from core.settings import settings
 from core.ui import context
-from core.ui.chores import chores
+from core.ui.chores import Chore, chores
 from core.ui.keys import Key
 from core.ui.links import CLIP, carried
 from core.ui.models_page import sheet
@@ -156,7 +156,7 @@ def _add(table: Mapping[str, object]) -> None:
     path = settings().registry
     index, engine = context.store().index, context.engine()
 
-    def check() -> str:
+    def check(_: Chore) -> str:
         """Find, read and load it; only then is it written down."""
         model = describe(parse_entry(table, path.resolve().parent), index, download=True)
         if reason := engine.check(model):

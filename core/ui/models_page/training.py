@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.corpora.source import IEMOCAP
 from core.errors import Refusal
+from core.evaluation import paper
 from core.evaluation.history import History, Result, siblings, summarise
 from core.figures import training as figures
 from core.figures.layout import number
@@ -19,6 +21,7 @@ from core.ui.keys import Key
 from core.ui.models_page.known import Known
 
 _TTL_S = 10.0
+_BASES = "openai/whisper-"  # on the hub
 
 
 def draw(known: Known, chosen: Sequence[ModelInfo], keys: Sequence[Key]) -> None:
@@ -79,15 +82,32 @@ def _scores(known: Known, told: Sequence[tuple[ModelInfo, History]]) -> None:
             "over": f"{total.folds} fold{'' if total.folds == 1 else 's'}",
             "scored on": "test clips" if total.on_test else "validation clips, on which the epoch was chosen",
             "folds by": f"{manifest.scheme}, LEAKING" if manifest.leaking else manifest.scheme,
+            "clips": ", ".join(manifest.source),
         }
         for one in found:
             folds[str(one.manifest.directory), str(one.manifest.seed)] = _fold(name, one)
-    st.dataframe(list(table.values()), hide_index=True)
+    st.dataframe([*table.values(), *map(_of_the_paper, paper.TABLE_1)], hide_index=True)
     st.caption(
-        "Mean ± standard deviation over the folds and seeds that lie beside each checkpoint, as their manifests say."
+        "Mean ± standard deviation over the folds and seeds that lie beside each checkpoint, as their manifests say. "
+        f"The paper's: {paper.SOURCE}. {paper.left_out()}"
     )
+    if not any(source.startswith(IEMOCAP) for _, history in told for source in history.manifest.source):
+        st.caption("None of the models above was trained on IEMOCAP, so the paper's scores are no target for them.")
     with st.expander(f"Fold by fold ({len(folds)})"):
         st.dataframe(list(folds.values()), hide_index=True)
+
+
+def _of_the_paper(row: paper.PaperRow) -> dict[str, object]:
+    return {
+        "base": f"{_BASES}{row.base}",
+        "method": f"{row.method}, the paper's",
+        "UAR": _spread(row.uar, row.uar_sd),
+        "WAR": _spread(row.war, row.war_sd),
+        "over": "10 folds",
+        "scored on": "–",
+        "folds by": "–",
+        "clips": "IEMOCAP",
+    }
 
 
 @st.cache_resource(show_spinner=False, ttl=_TTL_S, max_entries=64)
@@ -115,7 +135,8 @@ def _result(part: str, result: Result | None) -> dict[str, object]:
 
 
 def _spread(mean: float, deviation: float | None) -> str:
-    return number(mean) if deviation is None else f"{number(mean)} ± {number(deviation)}"
+    """With the paper's three decimals."""
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"
 
 
 def _csv(rows: Sequence[dict[str, object]]) -> str:
