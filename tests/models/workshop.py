@@ -46,3 +46,32 @@ def put_nan(file: Path, name: str) -> None:
 def first(tensors: Tensors, part: str) -> str:
     """The first tensor's name, in alphabetical order, that contains `part`."""
     return next(name for name in sorted(tensors) if part in name)
+
+
+def pickled(adapter: Path, to: Path) -> Path:
+    copied(adapter, to)
+    (to / "adapter_model.safetensors").rename(to / "adapter_model.bin")
+    return to
+
+
+def headless(adapter: Path, to: Path) -> Path:
+    copied(adapter, to)
+    edit_tensors(
+        to / "adapter_model.safetensors",
+        lambda tensors: {name: tensor for name, tensor in tensors.items() if "lora_" in name},
+    )
+    return to
+
+
+def with_nan(adapter: Path, to: Path) -> Path:
+    copied(adapter, to)
+    file = to / "adapter_model.safetensors"
+    put_nan(file, first(load_file(file), "lora_A"))
+    return to
+
+
+def truncated(adapter: Path, to: Path) -> Path:
+    copied(adapter, to)
+    file = to / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    return to

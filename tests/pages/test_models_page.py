@@ -3,6 +3,7 @@ the cache."""
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,16 @@ from streamlit.testing.v1 import AppTest
 from core import paths
 from core.engine.build import worker_config
 from core.engine.runner import Runner
+from core.models.memory import Memory, ModelMemory
 from core.models.registry import read_registry
 from core.settings import settings
 from core.store.key import Key, Kind, Precision
 from core.training.manifest import MANIFEST
 from core.ui import context
 from core.ui.chores import chores
+from core.ui.models_page import known
 from tests.checkpoints import LABELS, save_base, small_config, write_registry
-from tests.models.workshop import copied, edit_tensors, first, put_nan
+from tests.models.workshop import copied, headless, pickled, truncated, with_nan
 from tests.pages.conftest import TIMEOUT_S, Dashboard, chart, until, words
 from tests.pages.test_overview import point_at
 
@@ -136,37 +139,6 @@ def test_a_trained_head_and_a_whole_model_are_added_by_their_own_names_of_classe
     assert list(app.dataframe[0].value["role"]) == ["frozen", "lora", "frozen", "full"]
 
 
-def pickled(shelf: Path, to: Path) -> Path:
-    copied(shelf / "lora", to)
-    (to / "adapter_model.safetensors").rename(to / "adapter_model.bin")
-    return to
-
-
-def headless(shelf: Path, to: Path) -> Path:
-    copied(shelf / "lora", to)
-    edit_tensors(
-        to / "adapter_model.safetensors",
-        lambda tensors: {name: tensor for name, tensor in tensors.items() if "lora_" in name},
-    )
-    return to
-
-
-def with_nan(shelf: Path, to: Path) -> Path:
-    copied(shelf / "lora", to)
-    file = to / "adapter_model.safetensors"
-    found: list[str] = []
-    edit_tensors(file, lambda tensors: found.append(first(tensors, "lora_A")))
-    put_nan(file, found[0])
-    return to
-
-
-def truncated(shelf: Path, to: Path) -> Path:
-    copied(shelf / "lora", to)
-    file = to / "adapter_model.safetensors"
-    file.write_bytes(file.read_bytes()[:-100])
-    return to
-
-
 @pytest.mark.parametrize(
     ("make", "labels", "sentence"),
     [
@@ -174,8 +146,8 @@ def truncated(shelf: Path, to: Path) -> Path:
         (headless, True, "adapter_model.safetensors holds no projector and classifier: train with modules_to_save"),
         (with_nan, True, "NaN"),
         (truncated, True, "is not a whole safetensors file"),
-        (lambda shelf, to: copied(shelf / "lora", to), False, 'add the line labels = ["anger", "happiness"'),
-        (lambda shelf, to: to, True, "bad does not exist: check the path"),
+        (copied, False, 'add the line labels = ["anger", "happiness"'),
+        (lambda adapter, to: to, True, "bad does not exist: check the path"),
     ],
     ids=["pickled", "no head", "NaN", "truncated", "unknown classes", "no such place"],
 )
@@ -190,7 +162,7 @@ def test_a_bad_model_is_refused_with_its_reason_and_nothing_is_written(
     sentence: str,
 ) -> None:
     before = mine.read_text()
-    place = make(shelf, tmp_path / "bad")
+    place = make(shelf / "lora", tmp_path / "bad")
     app = add(open_page(dashboard, voices), place, "Bad", labels=", ".join(LABELS) if labels else "")
     assert error(app).startswith("Bad was not added: ")
     assert sentence in error(app)
@@ -274,6 +246,8 @@ def test_the_last_model_stays(dashboard: Dashboard, mine: Path, voices: Path) ->
 
 # What lies beside the checkpoints
 
+_OTHER_CLIPS = "None of the models above was trained on IEMOCAP"
+
 
 @pytest.fixture
 def trained(dashboard: Dashboard, mine: Path, shelf: Path, tmp_path: Path) -> Path:
@@ -300,6 +274,25 @@ def test_training_curves_and_scores_come_from_the_manifest(dashboard: Dashboard,
     assert table.loc["Trained", "UAR"] == "0.773"
     assert table.loc["Trained", "scored on"] == "480 validation clips"
     assert "Without a training manifest, so not shown: Frozen, LoRA." in words(app)
+
+
+def test_the_papers_scores_stand_beside_ours_as_its_own(dashboard: Dashboard, trained: Path, voices: Path) -> None:
+    app = open_page(dashboard, voices)
+    scores = app.dataframe[1].value.set_index("method")
+    assert scores.loc["LoRA r=8", "UAR"] == "0.773"
+    theirs = scores.loc["LoRA, the paper's"]
+    assert (theirs["base"], theirs["clips"]) == ("openai/whisper-large-v2", "IEMOCAP")
+    assert (theirs["UAR"], theirs["WAR"]) == ("0.774 ± 0.026", "0.768 ± 0.035")
+    assert "arXiv 2509.08454" in words(app) and "11 other rows are not held here" in words(app)
+    assert _OTHER_CLIPS in words(app)
+
+
+def test_scores_over_iemocap_can_be_held_against_the_papers(dashboard: Dashboard, trained: Path, voices: Path) -> None:
+    data = json.loads((trained / MANIFEST).read_text()) | {"source": ["iemocap:/data"]}
+    (trained / MANIFEST).write_text(json.dumps(data))
+    app = open_page(dashboard, voices)
+    assert "the paper's Table 1" in words(app)
+    assert _OTHER_CLIPS not in words(app)
 
 
 def test_without_manifests_the_page_says_so(dashboard: Dashboard, mine: Path, voices: Path) -> None:
@@ -334,6 +327,47 @@ def test_clips_that_can_not_be_listed_are_named_and_the_table_stays(dashboard: D
     assert list(app.dataframe[0].value["model"]) == ["Frozen", "LoRA"]
 
 
+@pytest.mark.parametrize("aspect", ["training", "audit"])
+def test_how_many_clips_are_read_is_said(
+    dashboard: Dashboard, mine: Path, voices: Path, monkeypatch: pytest.MonkeyPatch, aspect: str
+) -> None:
+    """A large corpus takes minutes, the first time."""
+    fourth, going = threading.Event(), threading.Event()
+    real = known.identify
+
+    def slow(listed, decoder, index, progress):  # type: ignore[no-untyped-def]
+        def advance(done: int) -> None:
+            progress(done)
+            if done == 4:
+                fourth.set()
+                assert going.wait(TIMEOUT_S)
+
+        return real(listed, decoder, index, advance)
+
+    monkeypatch.setattr(known, "identify", slow)
+    app = dashboard.open(PAGE, source=f"folder:{voices}", aspect=aspect)
+    assert fourth.wait(TIMEOUT_S)
+    app.run()
+    places = 1 if aspect == "training" else 2  # the answer, and the audit
+    assert words(app).count("to see whether training heard them: 4 of 8 …") == places
+    going.set()
+    assert "Reading the clips" not in words(settle(app))
+
+
+def test_clips_that_can_not_be_read_are_counted(dashboard: Dashboard, mine: Path, voices: Path, tmp_path: Path) -> None:
+    folder = copied(voices, tmp_path / "clips")
+    (folder / "clip1.wav").write_bytes(b"no sound")
+    app = open_page(dashboard, folder, aspect="audit")
+    assert "1 of the clips can't be read. clip1.wav: " in words(app)
+
+
+def test_where_no_clip_can_be_read_that_is_said(dashboard: Dashboard, mine: Path, voices: Path, tmp_path: Path) -> None:
+    folder = copied(voices, tmp_path / "clips")
+    for place in folder.glob("*.wav"):
+        place.write_bytes(b"no sound")
+    assert "None of the clips can be read" in words(open_page(dashboard, folder))
+
+
 # Two models side by side
 
 
@@ -366,6 +400,19 @@ def test_the_cache_is_counted_verified_and_pruned(dashboard: Dashboard, mine: Pa
     app.button(key="prune").click().run()
     assert "Freed" in words(settle(app))
     assert store.stats().records == 0
+
+
+def test_weights_over_the_budget_are_said_where_the_engine_is_shown(
+    dashboard: Dashboard, mine: Path, voices: Path
+) -> None:
+    wide = ModelMemory("LoRA", "print", "base", own_bytes=1_000_000, base_bytes=2_000_000_000)
+    sentence = "LoRA alone: 2 GB of weights, more than the 1 GB that models may take."
+    assert sentence not in words(open_page(dashboard, voices, aspect="engine"))
+    dashboard.inventor.memory = Memory(1_000_000_000, (wide,))
+    dashboard.settle(dashboard.open(CLIP, source=f"folder:{voices}", clip="clip1.wav"))
+    app = open_page(dashboard, voices, aspect="engine")
+    assert any(sentence in element.value for element in app.warning), "on the page"
+    assert any(sentence in element.value for element in app.sidebar.caption), "and on every other one"
 
 
 def test_jobs_and_the_engine_are_shown(dashboard: Dashboard, mine: Path, voices: Path) -> None:
