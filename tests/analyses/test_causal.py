@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from core.analyses import causal
+from core.analyses.causal_measures import coincidence
 from core.analyses.lens import kl_curve
 from core.analyses.request import AnalysisRequest
 from core.engine.interface import Pass
@@ -240,6 +241,21 @@ def test_what_stands_behind_and_whether_it_coincides(frames, chosen, variant):
             value = rho(range(6))
             assert (row.value, row.ci_low, row.ci_high) == pytest.approx((value, value - half, value + half))
             assert (row.layer, row.n) == (None, LAYERS)
+
+
+def test_equal_layers_share_a_rank_and_flat_ones_have_no_correlation():
+    """As a layer without LoRA in an adapter of some layers only: its shares are 0, like those of all such layers."""
+    effect, behind = np.array([[0.0, 0.0, 3.0, 1.0], [0.0, 0.0, 2.0, 2.0]]), np.array([[1.0, 2.0, 2.0, 4.0]] * 2)
+    found = coincidence(effect, behind, ["a", "b"])
+    assert (found.value, found.n) == (pytest.approx(stats.spearmanr(effect.mean(0), behind.mean(0))[0]), 4)
+    assert np.isnan(coincidence(0 * effect, behind, ["a", "b"]).value)
+    assert np.isnan(coincidence(effect[:, :2], behind[:, :2], ["a", "b"]).value)
+
+
+def test_the_full_rank_needs_no_pass_of_its_own():
+    model = replace(LORA, lora=(LoraModule(0, "q_proj", 8, 48, 48), LoraModule(1, "v_proj", 2, 48, 48)))
+    needed = causal.needs(request_of(model, clips=CLIPS[:1], parts=("layers",)))
+    assert [task.dial.rank for task in needed if isinstance(task, DialPass)] == [None, 1, 2, 4]
 
 
 def test_without_lora_there_is_what_needs_none():
