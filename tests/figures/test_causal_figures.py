@@ -127,7 +127,7 @@ def test_the_answer_names_the_layer_that_is_needed_and_those_it_can_not_be_told_
     assert "needs **layer 3**'s LoRA most: without it 0.600 [0.550, 0.650]" in said
     assert "No other layer comes near" in said and "No loss is seen without layers 0 to 1." in said
     assert "No single layer is enough: the best, layer 3 alone restores 0.600 [0.550, 0.650] of it." in said
-    assert "LoRA matters most where it writes most (rank correlation 0.900 [0.700, 1.10] over 5 layers)" in said
+    assert "LoRA matters most where it writes most (rank correlation 0.900 [0.700, 1.10])" in said
     close = figures.answer_layers(view(layer_rows(lost=(0.0, 0.02, 0.55, 0.6, 0.2))))
     assert "Its interval overlaps that of layer 2." in close
 
@@ -137,11 +137,16 @@ def test_the_answer_says_when_the_data_can_not_tell() -> None:
     vague = figures.answer_layers(view(layer_rows(half=0.7, spearman=0.1)))
     assert "can't be shown to need any single layer's LoRA" in vague
     assert "Whether one layer is enough can't be told" in vague
-    assert "Whether it matters most where it writes most" in vague and "LoRA matters" not in vague
+    assert (
+        "Whether LoRA matters most where it writes most" in vague
+        and "LoRA matters most where it writes most (rank" not in vague.split("Whether LoRA")[0]
+    )
     enough = figures.answer_layers(view(layer_rows(restored=(0, 0, 0, 0.97, 0))))
     assert "One layer is enough: layer 3 alone restores 0.970" in enough
     against = figures.answer_layers(view(layer_rows(spearman=-0.8)))
     assert "LoRA matters least where it writes most" in against
+    wide = figures.answer_layers(view(layer_rows(lost=(0.55, 0.5, 0.52, 0.6, 0.51))))
+    assert "Yet its interval overlaps those of all others. Every layer's is missed." in wide
     alone = [replace(one, ci_low=None, ci_high=None, n=1) for one in layer_rows()]
     assert "there is no interval" in figures.answer_layers(view(alone))
 
@@ -211,9 +216,11 @@ def test_patching_says_what_can_not_be_read() -> None:
 
 def test_the_patching_answer_names_component_and_layer() -> None:
     said = figures.answer_patching(view(patch_rows()))
-    assert "restores most with **LoRA of layer 4**: 0.900 [0.850, 0.950]" in said
-    assert "most is lost with **LoRA of layer 4**" in said and "20 pairs" in said
-    assert "others' intervals overlap" in said, "0.8 ± 0.05 touches it"
+    assert "into corrupt, **LoRA of layer 4** restores most: 0.900 [0.850, 0.950]" in said
+    assert "into clean, **LoRA of layer 4** takes most" in said and "20 pairs" in said
+    assert "(1 of 14 others' intervals overlap it)" in said, "0.8 ± 0.05 touches it"
+    vague = [replace(one, ci_low=-0.1) for one in patch_rows()]
+    assert "which may be nothing" in figures.answer_patching(view(vague))
 
 
 def test_every_control_is_offered() -> None:

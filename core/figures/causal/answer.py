@@ -1,7 +1,10 @@
 """Which layers' LoRA the model needs, in words: computed from the rows, and honest where they can't tell."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from core.analyses.request import Row
 from core.analyses.tidy import Curve, Table
 from core.figures.causal.parts import known, model_of, row_sized, rows_of, sized
 from core.figures.layout import number
@@ -20,8 +23,8 @@ def answer_layers(view: View) -> str:
     restored = rows.curve(component="only", statistic="restored_share")
     if not known(lost):
         return ""
-    lines = [_needed(lost, name, view.speakers()), _enough(restored), _coincide(rows)]
-    return "  \n".join(line for line in lines if line)
+    rest = f"{_enough(restored)} {_coincide(rows)}".strip()
+    return f"{_needed(lost, name, view.speakers())}  \n{rest}".rstrip()
 
 
 def _needed(lost: Curve, name: str, speakers: int) -> str:
@@ -41,7 +44,10 @@ def _needed(lost: Curve, name: str, speakers: int) -> str:
     )
     rivals = [int(lost.at[i]) for i in range(len(lost)) if i != at and lost.high[i] >= lost.low[at]]
     text += f"{who}. "
-    text += f"Its interval overlaps {_possessive(rivals)}. " if rivals else "No other layer comes near. "
+    if len(rivals) == len(lost) - 1:
+        text += "Yet its interval overlaps those of all others. "
+    else:
+        text += f"Its interval overlaps {_possessive(rivals)}. " if rivals else "No other layer comes near. "
     idle = lost.at[(lost.low <= 0) & (lost.high >= 0)].tolist()
     return text + (f"No loss is seen without {spans('layer', idle)}." if idle else "Every layer's is missed.")
 
@@ -72,13 +78,15 @@ def _coincide(rows: Table) -> str:
         row = rows.one(component=f"without~{side}", statistic="spearman")
         if row is None or row.value is None:
             continue
-        size = f"rank correlation {row_sized(row)} over {row.n} layers"
+        size = f"rank correlation {row_sized(row)}"
         if row.ci_low is not None and row.ci_high is not None and (row.ci_low > 0 or row.ci_high < 0):
             told.append(f"{'most' if row.value > 0 else 'least'} {where} ({size})")
         else:
             open_.append(f"{where} ({size})")
     sentences = [f"LoRA matters {listed(told)}."] if told else []
-    sentences += [f"Whether it matters most {' or '.join(open_)} can't be told."] if open_ else []
+    sentences += (
+        [f"Whether {'it' if told else 'LoRA'} matters most {' or '.join(open_)} can't be told."] if open_ else []
+    )
     return " ".join(sentences)
 
 
@@ -116,38 +124,44 @@ def _spare(rows: Table) -> str:
     first = int(needed[-1]) + 1 if needed.size else 0
     if first >= len(last):
         return "From the top, not even the last layer can go without a change in accuracy."
+    if first == 0:
+        return "Even all layers erased together change accuracy by no more than its interval: these clips can't tell."
     return (
         f"Erased from the top, {spans('layer', last.at[first:].tolist())} can go before a change in accuracy is seen."
     )
 
 
 def answer_patching(view: View) -> str:
-    """Which copy restores most and which loses most; empty before it is known."""
+    """Which copy restores most and which takes most, a line a direction; empty before it is known."""
     rows = rows_of(view)
     said = []
-    for statistic, words in (
-        ("restored_share", "into the corrupt run it restores most"),
-        ("lost_share", "the other way round most is lost"),
+    for statistic, where, does in (
+        ("restored_share", "from clean into corrupt", "restores"),
+        ("lost_share", "from corrupt into clean", "takes"),
     ):
-        picked = [row for row in rows.pick(statistic=statistic, component=COPIED).rows() if row.layer is not None]
-        found = [row for row in picked if row.value is not None]
-        if not found:
-            continue
-        best = max(found, key=lambda row: row.value or 0.0)
-        from_ = f"{NAMES[str(best.component)]} of layer {best.layer}"
-        near = [
-            row
-            for row in found
-            if row is not best and row.ci_high is not None and best.ci_low is not None and row.ci_high >= best.ci_low
-        ]
-        unsure = f" ({len(near)} of {len(found) - 1} others' intervals overlap its own)" if near else ""
-        said.append(f"{words} with **{from_}**: {row_sized(best)}{unsure}")
+        picked = rows.pick(statistic=statistic, component=COPIED).rows()
+        found = [row for row in picked if row.layer is not None and row.value is not None]
+        if found:
+            best = max(found, key=lambda row: row.value or 0.0)
+            which = f"**{NAMES[str(best.component)]} of layer {best.layer}**"
+            said.append(f"Copied {where}, {which} {does} most: {row_sized(best)}{_doubt(best, found)}")
     if not said:
         return ""
-    pairs = rows.one(component="clean", statistic="pairs")
-    speakers = view.speakers()
-    of = f", {number_of(pairs.value)} of {speakers} speaker{'' if speakers == 1 else 's'}" if pairs else ""
-    return f"Copied from the clean run, {'; '.join(said)}{of}."
+    pairs, speakers = rows.one(component="clean", statistic="pairs"), view.speakers()
+    of = f" of {speakers} speaker{'' if speakers == 1 else 's'}" if speakers else ""
+    said[0] += f"; {number_of(pairs.value)}{of}" if pairs else ""
+    return ".  \n".join(said) + "."
+
+
+def _doubt(best: Row, found: Sequence[Row]) -> str:
+    """What the largest share's interval leaves open."""
+    low = best.ci_low
+    if low is None:
+        return ", without an interval"
+    if low <= 0:
+        return ", which may be nothing"
+    near = sum(row is not best and row.ci_high is not None and row.ci_high >= low for row in found)
+    return f" ({near} of {len(found) - 1} others' intervals overlap it)" if near else ", more than all others"
 
 
 NAMES = {"attention": "attention", "mlp": "MLP", "lora": "LoRA", "residual": "residual stream"}

@@ -8,13 +8,13 @@ from core.figures.drawing import Drawing
 from core.figures.layout import axis
 from core.figures.view import View
 
-MEASURES = {"accuracy": "share of clips", "loss": "nats", "confidence": "probability of the label"}
+MEASURES = {"accuracy": "accuracy", "loss": "loss (nats)", "confidence": "confidence"}
 ERASED = {
     "erase": ("this layer alone", style(LOST, "circle")),
     "erase_first": ("this and all below", style(RESTORED, "square", "dash")),
     "erase_last": ("this and all above", style(THIRD, "diamond", "dot")),
 }
-_MIDDLE = 0.055  # of the width between two columns whose y axes differ
+_MIDDLE = 0.03  # of the width between two columns whose y axes differ
 
 
 def erasure(view: View) -> Drawing:
@@ -22,21 +22,22 @@ def erasure(view: View) -> Drawing:
     model, rows = model_of(view), rows_of(view)
     lines, panels = [], []
     for change in (False, True):
-        for i, (measure, unit) in enumerate(MEASURES.items()):
+        for i, (measure, name) in enumerate(MEASURES.items()):
             place = i + len(MEASURES) * change
             statistic = f"{measure}_change" if change else measure
-            title = f"{measure}: change" if change else measure
+            title = f"change in {name}" if change else name
             limits = (-0.03, 1.03) if measure != "loss" and not change else None
-            panels.append(Panel(title, unit, f"{measure} {change}", zero=change, range=limits))
-            for component, (name, look) in ERASED.items():
+            panels.append(
+                Panel(title, "minus intact" if change else "level", f"{measure} {change}", zero=change, range=limits)
+            )
+            for component, (erased, look) in ERASED.items():
                 curve = rows.curve(component=component, statistic=statistic)
-                what = f"{model.name}<br>{name} erased<br>{title}"
-                lines.append(Line(name, what, look, curve, model.shape.layers, place))
+                what = f"{model.name}<br>{erased} erased<br>{title}"
+                lines.append(Line(erased, what, look, curve, model.shape.layers, place))
     depth = DepthAxis.of(view.models, "layer")
     figure = curves(lines, panels, depth, columns=len(MEASURES), stacked=view.narrow, height=170)
-    for i, (measure, unit) in enumerate(MEASURES.items()):
+    for i, measure in enumerate(MEASURES):
         for place in (i, i + len(MEASURES)):
-            figure.layout[axis("yaxis", place)].title = {"text": unit}
             if not view.narrow:
                 left = i * (1 + _MIDDLE) / len(MEASURES)
                 figure.layout[axis("xaxis", place)].domain = (left, left + (1 + _MIDDLE) / len(MEASURES) - _MIDDLE)
@@ -47,10 +48,10 @@ def erasure(view: View) -> Drawing:
         figure,
         {"": rows.pick(component=("intact", *ERASED), statistic=statistics)},
         f"Accuracy, loss and confidence after layers were erased. {answer_erasure(view)}".replace("**", ""),
-        "An erased layer hands on what it was given, as if it were not there. Above: how the model then does; dotted, "
-        "the model as it is. Below: minus that, paired clip by clip; where a band leaves zero, the layer is missed. "
-        "Every later layer then reads what it never saw in training, so a loss is not yet proof that the layer knew "
-        f"something. {BANDS}",
+        "An erased layer hands on what it was given, as if it were not there. Above: how the model then does "
+        "(confidence is the label's probability); dotted, the model as it is. Below: minus that, paired clip by clip; "
+        "where a band leaves zero, the layer is missed. Every later layer then reads what it never saw in training, so "
+        f"a loss is not yet proof that the layer knew something. {BANDS}",
         r"\text{out}_l := h_l \qquad \text{loss} = -\ln \pi_y \qquad \text{confidence} = \pi_y",
         "The same in all variants. h is the residual stream that enters layer l, y the clip's label (the model's own "
         "prediction where there is none). The authors' code erases from the bottom up.",

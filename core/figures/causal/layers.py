@@ -50,8 +50,8 @@ _HOW = {
     "runs of layers": " Dotted: LoRA on at all layers up to here. Dash-dotted: from here to the last.",
 }
 _BEHIND = {
-    "write": ("how much LoRA changes what the layer writes", "Δ ‖a + m‖ / ‖h‖", "relative_change"),
-    "kl_drop": ("how much nearer the reading comes to the answer", "nats", "kl_drop"),
+    "write": ("change in what the layer writes (Δ ‖a + m‖ / ‖h‖)", "relative_change"),
+    "lens": ("how much nearer the reading comes (KL, nats)", "kl_drop"),
 }
 _KL: dict[Variant, str] = {
     "published": r"D_{KL}(\pi_l \,\|\, \pi) - D_{KL}(\pi_{l+1} \,\|\, \pi)",
@@ -78,11 +78,11 @@ def layers(view: View, shown: str = "one layer") -> Drawing:
         for one in switches
     ]
     own = view.styles[model.name]
-    for i, (title, _, statistic) in enumerate(_BEHIND.values(), 1):
-        curve = rows.curve(component="write" if i == 1 else "lens", statistic=statistic)
+    for i, (component, (title, statistic)) in enumerate(_BEHIND.items(), 1):
+        curve = rows.curve(component=component, statistic=statistic)
         lines.append(Line(model.name, f"{model.name}<br>{title}", own, curve, model.shape.layers, i))
     panels = [Panel("share of LoRA's effect on the answer", "share", zero=True)]
-    panels += [Panel(title, unit, zero=True) for title, unit, _ in _BEHIND.values()]
+    panels += [Panel(title, "", zero=True) for title, _ in _BEHIND.values()]
     figure = curves(lines, panels, depth, columns=1, stacked=view.narrow, height=_SMALL)
     stack(figure, (_MAIN, _SMALL, _SMALL))
     figure.for_each_trace(lambda trace: trace.update(showlegend=False), {"legendgroup": model.name})
@@ -119,4 +119,4 @@ def _shown(rows: Table, switches: tuple[_Switch, ...]) -> Table:
     components = tuple(one.component for one in switches)
     statistics = ("lost_share", "restored_share", "relative_change", "kl_drop", "spearman")
     coinciding = tuple(name for name in rows.distinct("component") if "~" in name)
-    return rows.pick(component=(*components, "write", "lens", *coinciding), statistic=statistics, versus=None)
+    return rows.pick(component=(*components, *_BEHIND, *coinciding), statistic=statistics, versus=None)

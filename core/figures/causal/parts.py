@@ -9,7 +9,7 @@ from core.analyses.request import Row
 from core.analyses.tidy import Curve, Table
 from core.figures.curves import interval
 from core.figures.layout import AXIS, axis
-from core.figures.theme import Dash, Style
+from core.figures.theme import RULE, Dash, Style
 from core.figures.view import View
 from core.models.info import ModelInfo
 
@@ -50,16 +50,16 @@ def row_sized(row: Row) -> str:
     return interval(*bounds).replace("-", "−")
 
 
-def level(fig: go.Figure, panel: int, value: float | None, text: str = "") -> None:
-    """A dotted line across a panel at a height that is no layer's, with its name at the right end."""
+def level(fig: go.Figure, panel: int, value: float | None, text: str, *, left: bool = False) -> None:
+    """A dotted line across a panel at a height that is no layer's, with its name at the right or left end."""
     if value is None:
         return
     where = {"xref": f"{axis('x', panel)} domain", "yref": axis("y", panel)}
-    line = {"color": "rgba(128,128,128,0.95)", "width": 1.2, "dash": "dot"}
+    line = {"color": RULE, "width": 1.2, "dash": "dot"}
     fig.add_shape(type="line", x0=0, x1=1, y0=value, y1=value, line=line, layer="below", **where)
-    if text:
-        small = {"showarrow": False, "font": {"size": 11}, "opacity": 0.85}
-        fig.add_annotation(text=text, x=1, y=value, xanchor="right", yanchor="bottom", **small, **where)
+    small = {"showarrow": False, "font": {"size": 11}, "opacity": 0.85}
+    side = {"x": 0, "xanchor": "left"} if left else {"x": 1, "xanchor": "right"}
+    fig.add_annotation(text=text, y=value, yanchor="bottom", **side, **small, **where)
 
 
 def stack(fig: go.Figure, heights: Sequence[int]) -> None:

@@ -139,7 +139,7 @@ def beside(view: View, measure: str) -> Drawing:
         else:
             for run in ("clean", "corrupt"):
                 row = rows.one(component=run, statistic=statistic)
-                level(figure, i, row.value if row else None, run)
+                level(figure, i, row.value if row else None, run, left=run == "corrupt")
     how = (
         "How long the layer's output is in the patched frames, compared with the same run unpatched. Far from 1, later "
         "layers read what they never see: do not read shares there as what the layer does."

@@ -14,9 +14,9 @@ from core.figures.layout import AXIS, TITLE, WIDE_LEFT, Panels, apply_layout, ax
 from core.figures.theme import Style, with_alpha
 from core.figures.view import View
 
-_MEASURES = {"accuracy": "share of clips", "confidence": "probability of the label", "loss": "nats"}
+_MEASURES = {"accuracy": "accuracy", "confidence": "confidence", "loss": "loss (nats)"}
 _PREFIX = "rank:"
-_MIDDLE = 0.055  # of the width between two columns whose y axes differ
+_MIDDLE = 0.03  # of the width between two columns whose y axes differ
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ def truncation(view: View) -> Drawing:
     fig = grid.figure()
     ticks = sorted({*(2**i for i in range(full.bit_length())), full} - {0})
     ticks = [k for k in ticks if k <= full]
-    for i, (measure, unit) in enumerate(_MEASURES.items()):
+    for i, (measure, title) in enumerate(_MEASURES.items()):
         found = _cuts(rows, measure)
         _add(fig, i, found, measure, model.name, view.styles[model.name])
         intact = rows.one(component="intact", statistic=measure)
         off = rows.one(component="off", statistic=measure)
         level(fig, i, intact.value if intact else None, "intact")
-        level(fig, i, off.value if off else None, "off")
-        panel_label(fig, i, f"<b>{measure}</b>", shift=6)
+        level(fig, i, off.value if off else None, "off", left=True)
+        panel_label(fig, i, f"<b>{title}</b>", shift=6)
         ends = (-0.08 * max(1.0, math.log10(full)), math.log10(full) + 0.08 * max(1.0, math.log10(full)))
         fig.layout[axis("xaxis", i)].update(
             type="log", range=ends, tickvals=ticks, ticktext=[str(k) for k in ticks], title={"text": "rank k kept"}
@@ -53,7 +53,7 @@ def truncation(view: View) -> Drawing:
             left = i * (1 + _MIDDLE) / len(_MEASURES)
             fig.layout[axis("xaxis", i)].domain = (left, left + (1 + _MIDDLE) / len(_MEASURES) - _MIDDLE)
         limits = (-0.03, 1.03) if measure != "loss" else None
-        fig.layout[axis("yaxis", i)].update(matches=None, range=limits, showticklabels=True, title={"text": unit})
+        fig.layout[axis("yaxis", i)].update(matches=None, range=limits, showticklabels=True)
     apply_layout(fig, TITLE + 4 + grid.plot_height + AXIS, legend_rows=0, top=TITLE, left=WIDE_LEFT - 14, right=16)
     names = tuple(name for name in rows.distinct("component") if name.startswith(_PREFIX))
     return Drawing(
@@ -61,7 +61,8 @@ def truncation(view: View) -> Drawing:
         {"": rows.pick(component=(*names, "intact", "off"))},
         _alt(rows),
         "Each module's update is cut to the k directions that carry most of it (the best approximation of that rank); "
-        "k doubles from tick to tick. Dotted: the model as it is, and with LoRA off. Where the curve meets the line of "
+        "k doubles from tick to tick. Confidence is the label's probability. Dotted: the model as it is, and with LoRA "
+        "off. Where the curve meets the line of "
         f"the model as it is, the rest of the rank buys nothing on these clips. {BANDS}",
         r"\Delta W_k = \sum_{i \le k} s_i\, u_i v_i^\top, \qquad \Delta W = U S V^\top = \text{scaling} \cdot B A",
         "The same in all variants; the head is the LoRA model's.",
