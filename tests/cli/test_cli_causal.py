@@ -331,6 +331,18 @@ def test_models_without_lora_have_pairs_of_clips_but_no_dial(analyze: Callable[.
     assert "1 of 3 clips have no partner" in reasons and "words differ" not in reasons
 
 
+def test_a_clip_without_sound_in_the_span_does_not_keep_the_others(
+    quick: Callable[..., Answer], registry: Path, folder: Path, tmp_path: Path
+) -> None:
+    words = ("--models", "Frozen", "--clips", f"folder:{folder}", "--registry", registry, "--out", tmp_path / "out")
+    answer = quick("analyze", "causal", *words, "--causal", "patching", "--pairs", "noise", "--span", "0.45-0.6")
+    assert answer.code == 3 and answer.err.count("\n") == 1
+    assert "a.wav has no sound from 0.45 to 0.6 s" in answer.err
+    table = rows(tmp_path / "out" / "causal.csv")
+    assert {row["n"] for row in pick(table, statistic="denoised_probability")} == {"2"}
+    assert any("1 of 3 pairs have no record" in note["reason"] for note in run_json(tmp_path / "out")["notes"])
+
+
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
