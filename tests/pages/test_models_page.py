@@ -89,7 +89,7 @@ def test_the_table_says_what_the_files_say(dashboard: Dashboard, mine: Path, voi
     assert list(table["rank"]) == ["–", "5"]
     assert list(table["alpha"]) == ["–", "7"]
     assert list(table["targets"]) == ["–", "q_proj, v_proj"]
-    assert list(table["adapted"]) == ["–", "all 3"]
+    assert list(table["layers"]) == ["–", "all 3"]
     assert list(table["trained on"]) == ["not known"] * 2
     assert list(table["these clips"]) == ["unknown"] * 2
     assert "Of Frozen and LoRA nobody can tell" in words(app)
@@ -272,7 +272,8 @@ def test_training_curves_and_scores_come_from_the_manifest(dashboard: Dashboard,
     assert {trace["name"] for trace in traces} == {"Trained"}
     table = app.dataframe[0].value.set_index("model")
     assert table.loc["Trained", "UAR"] == "0.773"
-    assert table.loc["Trained", "scored on"] == "480 validation clips"
+    assert table.loc["Trained", "scored on"] == "validation"
+    assert list(app.dataframe[2].value["validation clips"]) == ["480"]
     assert "Without a training manifest, so not shown: Frozen, LoRA." in words(app)
 
 
@@ -400,6 +401,10 @@ def test_the_cache_is_counted_verified_and_pruned(dashboard: Dashboard, mine: Pa
     app.button(key="prune").click().run()
     assert "Freed" in words(settle(app))
     assert store.stats().records == 0
+
+
+def test_an_empty_cache_says_so(dashboard: Dashboard, mine: Path, voices: Path) -> None:
+    assert "Nothing is kept yet" in words(open_page(dashboard, voices, aspect="cache"))
 
 
 def test_weights_over_the_budget_are_said_where_the_engine_is_shown(

@@ -28,7 +28,8 @@ def draw(known: Known) -> None:
     st.dataframe(
         [{"setting": name, one: a.get(name) or "–", other: b.get(name) or "–"} for name in different],
         hide_index=True,
+        height="content",
     )
     same = [name for name in settings if name not in different and a.get(name)]
     with st.expander(f"The same in both ({len(same)})"):
-        st.dataframe([{"setting": name, "both": a[name]} for name in same], hide_index=True)
+        st.dataframe([{"setting": name, "both": a[name]} for name in same], hide_index=True, height="content")

@@ -32,13 +32,14 @@ def cache() -> None:
     stats = context.store().stats()
     held = f"{grouped(stats.records)} records, **{size(stats.bytes)}** of at most {size(stats.limit_bytes)}"
     st.markdown(f"{held}, in `{stats.directory}`")
-    st.dataframe(
-        [
-            {"kind": kind, "what it holds": _WORDS.get(kind, ""), "records": count, "size": size(total)}
-            for kind, (count, total) in stats.by_kind.items()
-        ],
-        hide_index=True,
-    )
+    kinds = [
+        {"kind": kind, "what it holds": _WORDS.get(kind, ""), "records": count, "size": size(total)}
+        for kind, (count, total) in stats.by_kind.items()
+    ]
+    if kinds:
+        st.dataframe(kinds, hide_index=True)
+    else:
+        st.caption("Nothing is kept yet: the first clip or sample that is looked at begins to fill it.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button(
             "Verify",

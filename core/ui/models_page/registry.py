@@ -37,11 +37,12 @@ _HELP = {
     "base": "The Whisper checkpoint that every model over it shares in memory.",
     "UAR": "Unweighted average recall, from the manifest beside the checkpoint.",
     "WAR": "Accuracy, from the manifest beside the checkpoint.",
-    "scored on": "The fold's own clips that UAR and WAR are over. On validation clips the epoch was chosen, so these "
-    "scores are a little too good.",
+    "scored on": "The fold's own clips that UAR and WAR are over. On validation clips the epoch was chosen, so scores "
+    "over them are a little too good. Fold by fold, below, says how many they are.",
     "these clips": "Whether training saw the sidebar's clips, or anything of their speakers, sessions or dialogs.",
     "trained on": "From the manifest beside the checkpoint, which `python -m core train` writes.",
-    "source": "The clips it was trained on, as its training was told.",
+    "layers": "Those that its adapter changes.",
+    "source": "Where the clips it was trained on came from, as its training was told, and how many speakers they have.",
     "loaded": "In the engine's memory right now.",
     "memory": "What its own weights take, adapter and head, once it was loaded; its base comes on top, once for all "
     "models over it.",
@@ -69,35 +70,40 @@ def _row(known: Known, model: ModelInfo, memory: ModelMemory | None) -> dict[str
     found = known.verdicts(model)
     return {
         "model": model.name,
+        "base": known.entries[model.name].base,
         "these clips": _VERDICT[worst(found)] if found else "…",
         **_scores(papers.history),
         "trained on": _trained_on(papers),
         "rank": sheet.ranks(model) or "–",
         "alpha": sheet.alpha(model) or "–",
         "targets": sheet.targets(model) or "–",
-        "adapted": sheet.layers(model) or "–",
+        "layers": sheet.layers(model) or "–",
         "parameters": f"{number(model.parameters / 1e6)} M",
         "loaded": "yes" if memory is not None and memory.loaded else "–",
         "memory": "–" if memory is None else size(memory.own_bytes),
         "role": model.role.value,
-        "base": known.entries[model.name].base,
-        "source": ", ".join(papers.manifest.source) if papers.manifest else "–",
+        "source": _source(papers),
     }
 
 
 def _trained_on(papers: Papers) -> str:
     if papers.manifest is None:
         return "not known"
-    train = papers.manifest.train
-    speakers = f" of {grouped(len(train.speakers))} speakers" if train.speakers else ""
-    return f"{grouped(len(train.clip_ids))} clips{speakers}"
+    return f"{grouped(len(papers.manifest.train.clip_ids))} clips"
+
+
+def _source(papers: Papers) -> str:
+    if papers.manifest is None:
+        return "–"
+    speakers = papers.manifest.train.speakers
+    return ", ".join([*papers.manifest.source, *([f"{grouped(len(speakers))} speakers"] if speakers else [])])
 
 
 def _scores(history: History | None) -> dict[str, str]:
     if history is None:
         return {"UAR": "–", "WAR": "–", "scored on": "–"}
     result, part = (history.test, "test") if history.test is not None else (history.validation, "validation")
-    return {"UAR": number(result.uar), "WAR": number(result.war), "scored on": f"{grouped(result.n)} {part} clips"}
+    return {"UAR": number(result.uar), "WAR": number(result.war), "scored on": part}
 
 
 def change(known: Known) -> None:
