@@ -15,6 +15,7 @@ from core.models.info import ModelInfo
 from core.ui import context, links
 from core.ui.clips import upload_label
 from core.ui.corpus import Corpus
+from core.ui.drawn import drawn
 from core.ui.keys import Key
 from core.ui.sources import grouped
 
@@ -53,7 +54,7 @@ def maps(page: Corpus, models: Sequence[str], target: str) -> None:
         kind = one_of("Map", list(figures.MAPS), Key.MAP)
         st.caption("Draw around points: the same clips stand out in every panel, and are listed below.")
     picked = _picked(view.clips)
-    drawing = figures.maps(view, kind, target, {clip.clip_id for clip in picked})
+    drawing = drawn(figures.maps, view, kind, target, frozenset(clip.clip_id for clip in picked))
 
     def lasso(points: Sequence[tuple[int, int]]) -> None:
         _pick(figures.lassoed(drawing, points))

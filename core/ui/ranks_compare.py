@@ -10,6 +10,7 @@ from core.figures.layout import number
 from core.figures.view import View
 from core.models.info import ModelInfo
 from core.ui.corpus import Corpus
+from core.ui.drawn import drawn
 from core.ui.keys import Key
 from core.ui.ranks import one_of
 from core.ui.status import size
@@ -56,11 +57,11 @@ def _separation(page: Corpus, target: str) -> None:
         return
     of = one_of("Clips", [figures.ALL, *figures.emotions(view)], Key.OF)
     _say(figures.verdicts(view, target, None if of == figures.ALL else of))
-    page.show(Key.SEPARATION, "ranks", figures.separation(view, target, of))
+    page.show(Key.SEPARATION, "ranks", drawn(figures.separation, view, target, of))
     if len(view.models) > 1:
         st.subheader("Does rank matter more for some emotions?", anchor=False)
         st.markdown(figures.claim(view) or "The paper: neutral < sadness < anger < happiness.")
-        page.show(Key.SENSITIVITY, "ranks", figures.sensitivity(view))
+        page.show(Key.SENSITIVITY, "ranks", drawn(figures.sensitivity, view))
 
 
 def _scores(page: Corpus, others: Sequence[ModelInfo]) -> None:
