@@ -23,7 +23,8 @@ from core.analyses.reading import forward_records, match_labels, missing_note
 from core.analyses.request import AnalysisRequest, Note, Records
 from core.corpora.clip import Clip
 from core.engine.interface import Pass, Task
-from core.engine.interventions import Dial, DialPass, LayerPass
+from core.engine.interventions import DialPass, LayerPass
+from core.interventions import Dial
 from core.models.info import ModelInfo
 from core.store.forward import COMPONENTS, FRAMES
 from core.store.intervention import ABLATIONS

@@ -9,7 +9,7 @@ from core.analyses.causal_measures import Estimates, means
 from core.analyses.request import Estimate, Note, Row, Variant
 from core.analyses.statistics import Speakers
 from core.analyses.table import estimate_row
-from core.engine.interventions import Pairing
+from core.interventions import Pairing
 from core.models.info import ModelInfo
 
 Name = tuple[str, str]  # component and statistic

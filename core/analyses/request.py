@@ -6,7 +6,8 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from core.corpora.clip import Clip
 from core.engine.interface import GradientPass, SetPass
-from core.engine.interventions import Dial, Pairing, PatchPass
+from core.engine.interventions import PatchPass
+from core.interventions import Dial, Pairing
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 from core.store.gradient import GradientRecord

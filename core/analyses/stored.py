@@ -6,7 +6,8 @@ import numpy as np
 
 from core.corpora.clip import Clip
 from core.engine.interface import GradientPass, ModelPass, Pass, SetPass, Task
-from core.engine.interventions import Dial, DialPass, LayerPass, PatchPass
+from core.engine.interventions import DialPass, LayerPass, PatchPass
+from core.interventions import Dial
 from core.models.info import ModelInfo
 from core.store.forward import ForwardRecord
 from core.store.gradient import GradientRecord

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float32
 
-from core.capture.interventions import Stream, all_layers, check_head, drawn, finish, plain, streams, through
-from core.engine.interventions import LayerPass
+from core.capture.interventions import (
+    Samples,
+    Stream,
+    all_layers,
+    check_head,
+    drawn,
+    finish,
+    plain,
+    streams,
+    through,
+)
 from core.models.loading import LoadedModel
 from core.store.intervention import AblationRecord
 
@@ -19,13 +26,13 @@ class Ablations:
     _of: tuple[object, ...] = ()
     _points: tuple[Stream, ...] = ()
 
-    def layer(self, model: LoadedModel, task: LayerPass, samples: Float32[np.ndarray, " _"]) -> AblationRecord:
-        """The record of one layer over one clip (16 kHz mono, at most a window long); Refusal where the head does not
-        read one last layer."""
+    def layer(self, model: LoadedModel, samples: Samples, layer: int) -> AblationRecord:
+        """The record of one layer over one clip (16 kHz mono, at most a window long); Refusal where the head
+        does not read one last layer."""
         check_head(model)
-        layer, layers, adapted = task.layer, model.info.shape.layers, bool(model.info.lora)
+        layers, adapted = model.info.shape.layers, bool(model.info.lora)
         ends = all_layers(model, [1.0, 0.0] if adapted else [1.0])
-        if (key := (model.info.fingerprint, task.clip.clip_id, task.window_start)) != self._of:
+        if (key := (model.info.fingerprint, samples.tobytes())) != self._of:
             self._of, self._points = (), ()  # freed before the next are made
             self._points = tuple(streams(model, [samples] * len(ends), ends))
             self._of = key

@@ -17,12 +17,13 @@ from torch import Tensor
 from core import encoder
 from core.capture.forward import Captured, capture, features
 from core.capture.weights import low_rank_svd
-from core.engine.interventions import Dial
 from core.errors import Refusal
+from core.interventions import Dial
 from core.models.loading import LoadedModel, untrained_draw
 
 Gains = Float[Tensor, "runs layers"]
 Stream = Float[Tensor, "runs frames width"]
+Samples = Float32[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class LayerRun:
     out: Stream
 
 
-def capture_dialled(model: LoadedModel, clips: Sequence[Float32[np.ndarray, " _"]], dial: Dial) -> list[Captured]:
+def capture_dialled(model: LoadedModel, clips: Sequence[Samples], dial: Dial) -> list[Captured]:
     """Forward records of a batch of clips with the LoRA dial at `dial`."""
     gains = torch.tensor([dial.gains], dtype=torch.float64)
     with dialled(model, gains), truncated(model, dial.rank):
@@ -123,7 +124,7 @@ def _adapted(model: LoadedModel) -> Iterator[tuple]:
         yield module, encoder.adapted_module(layers[module.layer], module.target)
 
 
-def streams(model: LoadedModel, clips: Sequence[Float32[np.ndarray, " _"]], gains: Gains) -> list[Stream]:
+def streams(model: LoadedModel, clips: Sequence[Samples], gains: Gains) -> list[Stream]:
     """The residual stream at points 0..L of each run: whole clips under the given gains."""
     inputs = features(model, list(clips))
     points: list[Tensor] = []
@@ -141,7 +142,7 @@ def through(model: LoadedModel, states: Stream, layer: int, gains: Gains) -> Str
         return model.base.backbone(states, layer, layer + 1)
 
 
-def observe(model: LoadedModel, clips: Sequence[Float32[np.ndarray, " _"]], gains: Gains) -> list[LayerRun]:
+def observe(model: LoadedModel, clips: Sequence[Samples], gains: Gains) -> list[LayerRun]:
     """What every layer does in each run: whole clips under the given gains."""
     inputs = features(model, list(clips))
     seen: list[dict[str, Any]] = []
@@ -215,9 +216,7 @@ def plain(tensor: Tensor) -> Float64[np.ndarray, "..."]:
 def check_head(model: LoadedModel) -> None:
     """Refusal where the head does not read the last layer alone: then a run can't start again in the middle."""
     if model.head.layer_weights is not None:
-        raise Refusal(
-            f"{model.info.name} predicts from a weighted sum of its layers: switching or patching one is not offered."
-        )
+        raise Refusal(f"{model.info.name} predicts from a weighted sum of its layers, so none is switched or patched.")
 
 
 def frame_map(target: int, source: int, frames: int) -> Int[np.ndarray, " frames"]:

@@ -10,33 +10,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from core.capture.interventions import (
     Edit,
     Gains,
     LayerRun,
+    Samples,
     Stream,
     all_layers,
     check_head,
     finish,
     frame_map,
-    noise_like,
     observe,
     plain,
     with_attention,
     with_updates,
 )
-from core.engine.interventions import PatchPass
 from core.errors import Refusal
+from core.interventions import Patch
 from core.models.loading import LoadedModel
 from core.store.intervention import PatchRecord
 
-Samples = Float32[np.ndarray, " _"]
 _CLEAN, _CORRUPT = 0, 1  # rows of a pair's runs
 _TARGETS = [_CORRUPT, _CLEAN]  # into which run something is copied: denoising, noising
-_SEED_DIGITS = 12  # of a clip's id, which seed its noise
 _FLOOR = 1e-6  # of ||out|| in the norm ratio
 
 
@@ -68,17 +66,17 @@ class Patches:
     _of: tuple[object, ...] = ()
     _last: Pair | None = None
 
-    def layer(self, model: LoadedModel, task: PatchPass, clean: Samples, source: Samples | None) -> PatchRecord:
-        """The record of one layer over one pair (16 kHz mono, each at most a window long); `source` is the corrupt
-        clip's sound in a minimal pair. Refusal where the span holds no sound, or the head reads more than one layer.
+    def layer(self, model: LoadedModel, patch: Patch, clean: Samples, corrupt: Samples) -> PatchRecord:
+        """The record of one layer over one pair of sounds (16 kHz mono, each at most a window long), of a dial pair the
+        same one twice. Refusal where the span holds no sound, or the head reads more than the last layer.
         """
         check_head(model)
-        pair = self._runs(model, task, clean, source)
-        frames = _patched_frames(model, task, pair.audio_frames)
-        states = patched(model, pair, task.layer, frames, residual=not task.whole)
+        pair = self._runs(model, patch.pairing == "dial", clean, corrupt)
+        frames = _patched_frames(model, patch, pair.audio_frames)
+        states = patched(model, pair, patch.layer, frames, residual=not patch.whole)
         gains = pair.gains[_TARGETS].repeat(len(states), 1)
-        logits = plain(finish(model, torch.cat(list(states.values())), task.layer + 1, gains))
-        usual = pair.layers[task.layer].out
+        logits = plain(finish(model, torch.cat(list(states.values())), patch.layer + 1, gains))
+        usual = pair.layers[patch.layer].out
         return PatchRecord(
             clean=pair.logits[_CLEAN],
             corrupt=pair.logits[_CORRUPT],
@@ -89,16 +87,11 @@ class Patches:
             },
         )
 
-    def _runs(self, model: LoadedModel, task: PatchPass, clean: Samples, source: Samples | None) -> Pair:
-        other = task.source.clip_id if task.source else None
-        key = (model.info.fingerprint, task.pairing, task.clip.clip_id, other, task.window_start)
+    def _runs(self, model: LoadedModel, dial: bool, clean: Samples, corrupt: Samples) -> Pair:
+        key = (model.info.fingerprint, dial, clean.tobytes(), corrupt.tobytes())
         if self._last is None or key != self._of:
             self._last = None  # freed before the next are made
-            if task.pairing == "noise":
-                corrupt = noise_like(clean, int(task.clip.clip_id[:_SEED_DIGITS], 16))
-            else:
-                corrupt = clean if source is None else source
-            gains = all_layers(model, [1.0, 0.0 if task.pairing == "dial" else 1.0])
+            gains = all_layers(model, [1.0, 0.0 if dial else 1.0])
             layers = observe(model, [clean, corrupt], gains)
             logits = plain(finish(model, layers[-1].out, len(layers), gains))
             per_frame = model.info.shape.samples_per_frame
@@ -142,18 +135,18 @@ def _norm_ratio(after: Tensor, usual: Tensor, frames: Bool[Tensor, " frames"]) -
 
 
 def _patched_frames(
-    model: LoadedModel, task: PatchPass, audio_frames: Sequence[int]
+    model: LoadedModel, patch: Patch, audio_frames: Sequence[int]
 ) -> tuple[Bool[Tensor, " frames"], Bool[Tensor, " frames"]]:
     """Which frames are patched in the clean and in the corrupt run."""
     shape = model.info.shape
     position = np.arange(shape.frames)
-    clean = position < (shape.frames if task.whole else audio_frames[_CLEAN])
-    if task.span is not None:
-        first, end = (second / shape.seconds_per_frame for second in task.span)
+    clean = position < (shape.frames if patch.whole else audio_frames[_CLEAN])
+    if patch.span is not None:
+        first, end = (second / shape.seconds_per_frame for second in patch.span)
         clean &= (position >= math.floor(first)) & (position < math.ceil(end))
         if not clean.any():
-            begin, last = task.span
-            raise Refusal(f"{task.clip.name} has no sound from {begin:g} to {last:g} s: choose another span.")
+            begin, last = patch.span
+            raise Refusal(f"there is no sound from {begin:g} to {last:g} s: choose another span.")
     corrupt = clean[frame_map(audio_frames[_CORRUPT], audio_frames[_CLEAN], shape.frames)]
     if not corrupt.any():  # a span so short that the shorter clip has no frame of its own in it
         corrupt[frame_map(audio_frames[_CLEAN], audio_frames[_CORRUPT], shape.frames)[clean]] = True

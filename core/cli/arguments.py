@@ -11,8 +11,8 @@ from core import __version__
 from core.analyses.catalogue import ANALYSES
 from core.analyses.request import CAUSAL_PARTS, CausalPart
 from core.corpora.folds import SCHEMES
-from core.engine.interventions import PAIRINGS
 from core.errors import Refusal
+from core.interventions import PAIRINGS
 from core.training.recipe import PRESETS
 
 VARIANTS = ("published", "released", "corrected")

@@ -1,40 +1,13 @@
-"""Passes in which something is changed on the way, as tasks for the engine. No torch here: web pages import this.
+"""Passes in which something is changed on the way, as tasks for the engine. No torch here: web pages import this."""
 
-After Heimersheim and Nanda (2024), "How to use and interpret activation patching".
-"""
-
-import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Literal
 
 from core.corpora.clip import Clip
+from core.interventions import Dial, Pairing, Patch
 from core.models.info import ModelInfo
 from core.store.key import Key, Kind, Precision
-
-Pairing = Literal["dial", "minimal", "noise"]
-PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
-MAX_GAIN = 1.5  # of a layer on the dial; further out nothing was ever trained
-
-
-@dataclass(frozen=True)
-class Dial:
-    """How much of each layer's LoRA update is on (`gains`, one a layer: 0 off, 1 as trained), and `rank`: each module's
-    update dW is cut to that many of its largest singular values (None: whole). The head is always the LoRA model's.
-    """
-
-    gains: tuple[float, ...]
-    rank: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.gains or not all(math.isfinite(gain) and 0 <= gain <= MAX_GAIN for gain in self.gains):
-            raise ValueError(f"gains are {self.gains}, expected one of 0 to {MAX_GAIN} for each layer")
-        if self.rank is not None and self.rank < 1:
-            raise ValueError(f"rank is {self.rank}, expected at least 1")
-
-    @classmethod
-    def even(cls, gain: float, layers: int, rank: int | None = None) -> "Dial":
-        """The same for every layer."""
-        return cls((gain,) * layers, rank)
 
 
 @dataclass(frozen=True)
@@ -84,16 +57,10 @@ class LayerPass:
 
 @dataclass(frozen=True)
 class PatchPass:
-    """One layer of a patching sweep over a pair of runs under one head: each component's output copied from the clean
-    run into the corrupt one (denoising) and the other way round (noising).
+    """One layer of a patching sweep over a pair of runs under one head (`Patch`): each component's output copied from
+    the clean run into the corrupt one (denoising) and the other way round (noising).
 
-    dial      the clip with LoRA on (clean) and off (corrupt)
-    minimal   the clip (clean) and `source`, another clip (corrupt), under the model as it is
-    noise     the clip (clean) and white noise of its length and RMS (corrupt)
-
-    `frames` and `span` (seconds within the clean run's window) choose the patched frames; in a pair of clips they are
-    mapped linearly over the frames that hold audio. Without either the whole window is patched, padding included, and
-    there is no component `residual`: copying all of it is the other run.
+    `clip` is the clean run's; `source` the corrupt run's in a minimal pair.
     """
 
     model: ModelInfo
@@ -110,13 +77,12 @@ class PatchPass:
             raise ValueError(f"a {self.pairing} pair with source {self.source}")
         if self.pairing == "dial" and not self.model.lora:
             raise ValueError(f"{self.model.name} has no LoRA to dial")
-        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
-            raise ValueError(f"the span is {self.span}, expected two rising seconds")
+        _ = self.patch  # which checks the rest
 
-    @property
-    def whole(self) -> bool:
-        """Whether every frame is patched."""
-        return self.frames == "all" and self.span is None
+    @cached_property
+    def patch(self) -> Patch:
+        """What is copied."""
+        return Patch(self.layer, self.pairing, self.frames, self.span)
 
     def keys(self, precision: Precision) -> tuple[Key, ...]:
         """The record this pass is for: a `PatchRecord`."""

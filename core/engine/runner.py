@@ -10,7 +10,7 @@ import torch
 from core.capture.ablations import Ablations
 from core.capture.forward import capture
 from core.capture.gradients import capture_gradients
-from core.capture.interventions import capture_dialled
+from core.capture.interventions import capture_dialled, noise_like
 from core.capture.patching import Patches
 from core.capture.weights import capture_weights
 from core.engine.backend import Batch, Outcome, WorkerConfig
@@ -27,6 +27,7 @@ from core.store.key import Precision
 from core.store.store import Store
 
 _BYTES_PER_GB = 1e9
+_SEED_DIGITS = 12  # of a clip's id, which seed its noise
 
 
 class Runner:
@@ -127,10 +128,13 @@ class Runner:
         """One layer of a sweep; what it refuses does not hold up the others."""
         try:
             if isinstance(task, PatchPass):
-                return self._keeper.keep_sweep(task, self._patches.layer(model, task, samples, source))
-            return self._keeper.keep_sweep(task, self._ablations.layer(model, task, samples))
+                corrupt = samples if source is None else source
+                if task.pairing == "noise":
+                    corrupt = noise_like(samples, int(task.clip.clip_id[:_SEED_DIGITS], 16))
+                return self._keeper.keep_sweep(task, self._patches.layer(model, task.patch, samples, corrupt))
+            return self._keeper.keep_sweep(task, self._ablations.layer(model, samples, task.layer))
         except Refusal as error:
-            return str(error)
+            return f"{task.clip.name}: {error}"
 
     def _step(self, task: SetPass, batch: Batch) -> Outcome:
         if self._store.has(task.keys(self._precision)[0]):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.engine.interventions import PAIRINGS, Pairing
 from core.figures import causal as figures
+from core.interventions import PAIRINGS, Pairing
 from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.ui import causal_span, corpus, links, status

@@ -15,13 +15,14 @@ from core.corpora.clip import Clip
 from core.corpora.select import choose
 from core.corpora.source import UPLOADS
 from core.engine.interface import Pass
-from core.engine.interventions import Dial, DialPass
+from core.engine.interventions import DialPass
 from core.errors import Refusal
 from core.figures import clip as clip_figures
 from core.figures import contributions as contribution_figures
 from core.figures.drawing import Drawing
 from core.figures.lens.charts import NOTES
 from core.figures.view import View
+from core.interventions import Dial
 from core.models.info import ModelInfo, Role
 from core.store.forward import ForwardRecord
 from core.ui import causal_strip, context, links, status, viewport

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.engine.interventions import MAX_GAIN, Dial
+from core.interventions import MAX_GAIN, Dial
 from core.models.info import ModelInfo
 from core.ui.keys import Key
 from core.ui.notices import notice

@@ -11,7 +11,8 @@ from core.analyses.causal_measures import coincidence
 from core.analyses.lens import kl_curve
 from core.analyses.request import AnalysisRequest
 from core.engine.interface import Pass
-from core.engine.interventions import Dial, DialPass, LayerPass, PatchPass
+from core.engine.interventions import DialPass, LayerPass, PatchPass
+from core.interventions import Dial
 from core.models.info import LoraModule, Role
 from core.store.intervention import ABLATIONS, ERASURES, AblationRecord, PatchRecord
 from tests.analyses.fabricate import Shelf, make_clips, make_model, make_record, with_logits
@@ -64,7 +65,7 @@ def fill(shelf, request, seed=0):
             names = ABLATIONS if model.lora else ERASURES
             shelf.others[task] = AblationRecord({name: rng.normal(size=classes) for name in names})
         else:
-            names = ["attention", "mlp", *["lora"] * bool(model.lora), *["residual"] * (not task.whole)]
+            names = ["attention", "mlp", *["lora"] * bool(model.lora), *["residual"] * (not task.patch.whole)]
             both = rng.normal(size=(2, classes)) if task.layer == 0 else (first.clean, first.corrupt)
             first = PatchRecord(
                 *both, {name: rng.normal(size=(2, classes)) for name in names}, {name: rng.random(2) for name in names}

@@ -27,8 +27,9 @@ from core.capture.interventions import (
 )
 from core.capture.patching import Pair, patched
 from core.engine.interface import Job, Task
-from core.engine.interventions import Dial, LayerPass, PatchPass
+from core.engine.interventions import LayerPass, PatchPass
 from core.engine.local import LocalEngine
+from core.interventions import Dial
 from core.models.describe import describe_registry
 from core.models.info import ModelInfo
 from core.models.loading import LoadedModel, Loader
@@ -372,13 +373,13 @@ def test_patches_are_what_plain_hooks_give(zoo, make_engine, pairing, frames, sp
         if target == 1:
             chosen = chosen[frame_map(audio[1], audio[0], total)]
         where = torch.from_numpy(frame_map(audio[target], audio[origin], total))
-        components = ("attention", "mlp") if task.whole else ("attention", "mlp", "residual")
+        components = ("attention", "mlp") if task.patch.whole else ("attention", "mlp", "residual")
         for component in components:
             values = plain[origin][1][component][where]
             wanted = hooked_patch(model, sounds_of[target], gains[target], layer, component, chosen, values)
             got = record.patched[component][direction]
             np.testing.assert_allclose(got, wanted, **TIGHT, err_msg=f"{component} {direction}")
-    assert record.patched.keys() == {"attention", "mlp", "lora"} | (set() if task.whole else {"residual"})
+    assert record.patched.keys() == {"attention", "mlp", "lora"} | (set() if task.patch.whole else {"residual"})
 
 
 def test_patching_the_dials_update_everywhere_below_is_lora_there(zoo, make_engine, rebuilt) -> None:
@@ -398,4 +399,4 @@ def test_a_head_over_all_layers_and_a_silent_span_are_refused_in_a_sentence(zoo,
     job = ask(engine, LayerPass.over(weighted, clip, 0, 1))
     assert "weighted sum of its layers" in job.failures[0].reason
     late = PatchPass(model_of(zoo, "qv"), clip, 0, 1, "dial", span=(1.0, 1.5))  # the clip lasts 0.2 s
-    assert "has no sound from 1 to 1.5 s" in ask(engine, late).failures[0].reason
+    assert "there is no sound from 1 to 1.5 s" in ask(engine, late).failures[0].reason

@@ -337,7 +337,7 @@ def test_a_clip_without_sound_in_the_span_does_not_keep_the_others(
     words = ("--models", "Frozen", "--clips", f"folder:{folder}", "--registry", registry, "--out", tmp_path / "out")
     answer = quick("analyze", "causal", *words, "--causal", "patching", "--pairs", "noise", "--span", "0.45-0.6")
     assert answer.code == 3 and answer.err.count("\n") == 1
-    assert "a.wav has no sound from 0.45 to 0.6 s" in answer.err
+    assert "a.wav: there is no sound from 0.45 to 0.6 s" in answer.err
     table = rows(tmp_path / "out" / "causal.csv")
     assert {row["n"] for row in pick(table, statistic="denoised_probability")} == {"2"}
     assert any("1 of 3 pairs have no record" in note["reason"] for note in run_json(tmp_path / "out")["notes"])

@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from core.analyses.tidy import Curve, Table
-from core.engine.interventions import Pairing
 from core.figures.causal.answer import COPIED, NAMES, answer_patching, number_of
 from core.figures.causal.parts import BANDS, level, model_of, rows_of
 from core.figures.curves import Line, Panel, curves, interval
@@ -15,6 +14,7 @@ from core.figures.layout import number as three
 from core.figures.say import listed, spans
 from core.figures.theme import PROBABILITY_SCALE, component_style
 from core.figures.view import View
+from core.interventions import Pairing
 
 DIRECTIONS = {  # by the direction's name in the rows: the share it has, and its panel's title
     "denoised": ("restored_share", "clean into corrupt: restored"),
@@ -52,7 +52,7 @@ def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = No
         value = sides[direction]
         fig.add_heatmap(
             z=value,
-            text=[["" if np.isnan(one) else f"{one:.2f}".replace("-", "−") for one in row] for row in value],
+            text=[["" if np.isnan(one) else _short(one) for one in row] for row in value],
             texttemplate="%{text}" if written else None,
             textfont={"size": 11},
             customdata=_hover(rows, names, direction, share, model.shape.layers),
@@ -208,6 +208,11 @@ def _grid(rows: Table, names: tuple[str, ...], statistic: str, layers: int) -> F
         curve = rows.curve(component=name, statistic=statistic)
         grid[i, curve.at] = curve.value
     return grid
+
+
+def _short(value: float) -> str:
+    """Two digits after the point; no −0.00."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _hover(rows: Table, names: tuple[str, ...], direction: str, share: str, layers: int) -> list[list[str]]:
