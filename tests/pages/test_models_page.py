@@ -393,7 +393,7 @@ def test_the_cache_is_counted_verified_and_pruned(dashboard: Dashboard, mine: Pa
     store.path(bad).write_bytes(b"flipped")
     app = open_page(dashboard, voices, aspect="cache")
     table = app.dataframe[1].value.set_index("kind")
-    assert table.loc["forward", "records"] == 2
+    assert table.loc["forward", "records"] == "2"
     app.button(key="verify").click().run()
     assert "2 records are good, 1 were damaged and are dropped." in words(settle(app))
     assert not store.path(bad).exists()

@@ -33,7 +33,7 @@ def cache() -> None:
     held = f"{grouped(stats.records)} records, **{size(stats.bytes)}** of at most {size(stats.limit_bytes)}"
     st.markdown(f"{held}, in `{stats.directory}`")
     kinds = [
-        {"kind": kind, "what it holds": _WORDS.get(kind, ""), "records": count, "size": size(total)}
+        {"kind": kind, "records": grouped(count), "size": size(total), "what it holds": _WORDS.get(kind, "")}
         for kind, (count, total) in stats.by_kind.items()
     ]
     if kinds:
