@@ -51,7 +51,7 @@ format: .venv/test
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/run
+bench: .venv/test
 	@for file in $$(grep -l __main__ benchmarks/*.py); do \
 	  name="$${file#benchmarks/}"; \
 	  echo "== $$file"; $(PY) -m "benchmarks.$${name%.py}" || exit 1; \

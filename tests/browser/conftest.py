@@ -71,15 +71,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def dashboard(cache: Path, registry: Path = paths.DEFAULT_REGISTRY) -> Iterator[Server]:
-    """The dashboard in a process of its own, on a free port."""
+def dashboard(cache: Path, registry: Path = paths.DEFAULT_REGISTRY, script: str = "app.py") -> Iterator[Server]:
+    """The dashboard, or another `script`, in a process of its own, on a free port."""
     log = (cache.parent / f"{cache.name}.log").open("w+")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LORASCOPE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)],
         cwd=paths.ROOT,
         env=environment | {"LORASCOPE_CACHE_DIR": str(cache), "LORASCOPE_REGISTRY": str(registry)},
         stdout=log,
