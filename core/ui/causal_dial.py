@@ -174,12 +174,12 @@ def _charts(selection: Selection, reads: Sequence[Read], clip: Clip, dial: Dial,
         )
 
     left, right = st.columns([2, 1], gap="large")
+    with right:  # first: the browser draws each chart as it comes, and this one is looked at first
+        figure = clip_figures.final_probabilities(views, label=clip.label, stacked=True)
+        show(chart(Key.DIAL_FINAL, "final_probabilities", figure))
     with left:
         figure = clip_figures.trajectories(views, stacked=narrow, label=clip.label, panel=_PANEL)
         show(chart(Key.DIAL_LENS, "trajectories", figure))
-    with right:
-        figure = clip_figures.final_probabilities(views, label=clip.label, stacked=True)
-        show(chart(Key.DIAL_FINAL, "final_probabilities", figure))
     st.subheader("What do the layers write then?", anchor=False)
     tables = {}
     if not any(view.note for view in views):

@@ -55,6 +55,7 @@ PAGES = (
     Page(SPECTRA, "Spectra", ":material/bar_chart:", "How many directions do adapters use, forward and backward?"),
     Page(SIMILARITY, "Similarity", ":material/grid_on:", "Do A and B move together, and which depths are alike?"),
     Page(RANKS, "Ranks", ":material/layers:", "What does more rank buy?"),
+    Page(CAUSAL, "Causal", ":material/tune:", "Which layers' LoRA does the model need?"),
     Page(
         MODELS,
         "Models",

@@ -14,10 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from core import paths
 from core.engine.backend import Batch
-from core.engine.interface import Job
+from core.engine.interface import Job, Task
+from core.engine.interventions import LayerPass, PatchPass
 from core.engine.local import LocalEngine
 from core.models.memory import Memory
 from core.settings import settings
+from core.store.intervention import ABLATIONS, COMPONENTS, ERASURES, AblationRecord, PatchRecord
 from core.store.key import Precision
 from core.store.store import Store
 from core.ui import context
@@ -50,8 +52,7 @@ class Inventor:
             self.seen.append(task.model.name)
             reason = self.refuse.get(task.model.name)
             if reason is None:
-                record = make_record(task.model, np.random.default_rng(len(self.seen)))
-                self.store.write(task.keys(Precision())[0], record.to_arrays())
+                self.store.write(task.keys(Precision())[0], invent(task, np.random.default_rng(len(self.seen))))
             reasons.append(reason)
         return reasons
 
@@ -60,6 +61,21 @@ class Inventor:
     def start(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def invent(task: Task, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The arrays of the record a task is for, at random."""
+    classes = len(task.model.labels)
+    if isinstance(task, LayerPass):
+        names = ABLATIONS if task.model.lora else ERASURES
+        return AblationRecord({name: rng.normal(size=classes) for name in names}).to_arrays()
+    if isinstance(task, PatchPass):
+        left_out = {"residual"} if task.patch.whole else set()
+        names = [name for name in COMPONENTS if name not in left_out and (name != "lora" or task.model.lora)]
+        clean, corrupt = rng.normal(size=(2, classes))
+        patched = {name: rng.normal(size=(2, classes)) for name in names}
+        return PatchRecord(clean, corrupt, patched, {name: rng.uniform(0.9, 1.1, 2) for name in names}).to_arrays()
+    return make_record(task.model, rng).to_arrays()
 
 
 @dataclass

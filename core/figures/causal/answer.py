@@ -78,11 +78,10 @@ def _coincide(rows: Table) -> str:
         row = rows.one(component=f"without~{side}", statistic="spearman")
         if row is None or row.value is None:
             continue
-        size = f"rank correlation {row_sized(row)}"
         if row.ci_low is not None and row.ci_high is not None and (row.ci_low > 0 or row.ci_high < 0):
-            told.append(f"{'most' if row.value > 0 else 'least'} {where} ({size})")
+            told.append(f"{'most' if row.value > 0 else 'least'} {where} (rank correlation {row_sized(row)})")
         else:
-            open_.append(f"{where} ({size})")
+            open_.append(where)
     sentences = [f"LoRA matters {listed(told)}."] if told else []
     sentences += (
         [f"Whether {'it' if told else 'LoRA'} matters most {' or '.join(open_)} can't be told."] if open_ else []

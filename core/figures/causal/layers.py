@@ -15,7 +15,7 @@ from core.figures.layout import axis
 from core.figures.theme import Style
 from core.figures.view import View
 
-_MAIN, _SMALL = 236, 72  # pixels
+_MAIN, _SMALL = 200, 58  # pixels
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ _HOW = {
     "runs of layers": " Dotted: LoRA on at all layers up to here. Dash-dotted: from here to the last.",
 }
 _BEHIND = {
-    "write": ("change in what the layer writes (Δ ‖a + m‖ / ‖h‖)", "relative_change"),
+    "write": ("change in what it writes (Δ ‖a + m‖ / ‖h‖)", "relative_change"),
     "lens": ("how much nearer the reading comes (KL, nats)", "kl_drop"),
 }
 _KL: dict[Variant, str] = {

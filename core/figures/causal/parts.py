@@ -16,7 +16,7 @@ from core.models.info import ModelInfo
 BANDS = "Shaded: 95 % intervals, Student t over speakers up to 19 of them, from 20 a bootstrap over speakers."
 # One model at a time, so colour is free to say what was done; line and marker say it too.
 LOST, RESTORED, THIRD = "#c2571a", "#2a7fa5", "#8a6bb8"
-_GAP = 34  # pixels between two strips, which the lower one's title takes
+_GAP = 30  # pixels between two strips, which the lower one's title takes
 
 
 def model_of(view: View) -> ModelInfo:
