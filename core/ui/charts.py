@@ -58,7 +58,7 @@ def show(chart: Chart, on_pick: Pick | None = None, on_lasso: Lasso | None = Non
         alt=chart.alt,
         theme="streamlit",
         on_select=chosen or "ignore",
-        selection_mode=("lasso", "box") if on_lasso else "points",
+        selection_mode="lasso" if on_lasso else "points",
     )
     with st.container(horizontal=True, key=f"quiet_{chart.key}"):
         with _drawer("How to read it"):
