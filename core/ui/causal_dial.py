@@ -20,6 +20,7 @@ from core.errors import Refusal
 from core.figures import clip as clip_figures
 from core.figures import contributions as contribution_figures
 from core.figures.drawing import Drawing
+from core.figures.layout import number
 from core.figures.lens.charts import NOTES
 from core.figures.view import View
 from core.interventions import Dial
@@ -59,6 +60,9 @@ def draw(selection: Selection, keys: Sequence[Key]) -> None:
         st.stop()
     chosen = "chosen alone" if selection.clips.clip else "the first of these clips; choose another one in the sidebar"
     known = [fact for fact in (clip.label, clip.speaker) if fact]
+    shape = selection.models[0].shape
+    if clip.n_samples > shape.window_samples:
+        known.append(f"its first {number(shape.window_samples / shape.sampling_rate)} s")
     st.caption(f"**{clip.name}** ({', '.join([*known, chosen])}) · **{selection.variant}** variant")
     _dial(selection, clip, keys)
 

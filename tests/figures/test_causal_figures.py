@@ -191,6 +191,25 @@ def test_one_share_far_out_does_not_take_the_colours_from_the_others() -> None:
     assert figure.layout.coloraxis.colorbar.ticktext[-1] == "≥ 1.5"
 
 
+def test_the_residual_stream_has_its_row_before_there_are_numbers() -> None:
+    """Where it will come; a row that appears later would push the page down."""
+    for span, frames, there in ((None, "all", False), ((0.1, 0.2), "all", True), (None, "audio", True)):
+        empty = View((MODEL,), MODEL, "published", frames)
+        assert ("residual stream" in figures.patching(empty, "dial", span).figure.layout.yaxis.ticktext) == there
+
+
+def test_what_is_not_patched_is_covered_on_the_waveform() -> None:
+    """And a drag along it draws a box in time, whatever its height."""
+    samples = np.sin(np.linspace(0, 60, 16_000)).astype(np.float32)
+    assert not figures.span_view(samples, 16_000, None).layout.shapes
+    figure = figures.span_view(samples, 16_000, (0.2, 0.7))
+    covered = [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"]
+    assert covered == [(0.0, 0.2), (0.7, 1.0)]
+    assert (figure.layout.dragmode, figure.layout.selectdirection) == ("select", "h")
+    assert tuple(figure.layout.xaxis.range) == (0, 1.0)
+    assert "0.200 s to 0.700 s" in figures.span_alt(1.0, (0.2, 0.7))
+
+
 def test_residual_has_a_row_only_where_the_rows_have_it() -> None:
     assert "residual stream" not in figures.patching(view(patch_rows()), "dial").figure.layout.yaxis.ticktext
     more = [*patch_rows(), row("residual", "restored_share", 0.5, 2, versus="dial")]

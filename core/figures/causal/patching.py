@@ -39,7 +39,7 @@ RUNS: dict[Pairing, tuple[str, str]] = {
 def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = None) -> Drawing:
     """Component x layer: restored and lost shares side by side in the same colours. What is not known is blank."""
     model, rows = model_of(view), rows_of(view)
-    names = _components(view, rows)
+    names = _components(view, rows, whole=span is None)
     sides = {name: _grid(rows, names, share, model.shape.layers) for name, (share, _) in DIRECTIONS.items()}
     panels = Panels(len(sides), _ROW * len(names), view.narrow, fixed_columns=2)
     fig = panels.figure()
@@ -190,16 +190,16 @@ def _unusual(curve: Curve) -> list[int]:
     return curve.at[far].tolist()
 
 
-def _components(view: View, rows: Table) -> tuple[str, ...]:
-    """Those that the rows hold; before there are any, those that will come."""
+def _components(view: View, rows: Table, *, whole: bool = True) -> tuple[str, ...]:
+    """Those that the rows hold; before there are any, those that will come (`whole`: all frames are patched)."""
     there = rows.pick(component=COPIED, statistic=tuple(share for share, _ in DIRECTIONS.values())).distinct(
         "component"
     )
     if there:
         return tuple(name for name in COPIED if name in there)
     without = () if model_of(view).lora else ("lora",)
-    whole = ("residual",) if view.frames == "all" else ()
-    return tuple(name for name in COPIED if name not in (*without, *whole))
+    trivial = ("residual",) if whole and view.frames == "all" else ()
+    return tuple(name for name in COPIED if name not in (*without, *trivial))
 
 
 def _grid(rows: Table, names: tuple[str, ...], statistic: str, layers: int) -> Float64[np.ndarray, "components layers"]:
