@@ -108,8 +108,7 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
     if alone:
         causal_span.draw(model, page.study.question.request.clips[0], span)
     page.show(Key.PATCHING, "causal", figures.patching(view, pairing, span))
-    for warning in figures.warnings(view):
-        st.caption(f":material/warning: {warning}")
+    st.caption("  \n".join(f":material/warning: {warning}" for warning in figures.warnings(view)))
     measure = one_of("Beside it", list(figures.MEASURES), Key.BESIDE)
     page.show(Key.PATCHED, "causal", figures.beside(view, measure))
     page.notes()

@@ -146,9 +146,8 @@ def answer_patching(view: View) -> str:
             said.append(f"Copied {where}, {which} {does} most: {row_sized(best)}{_doubt(best, found)}")
     if not said:
         return ""
-    pairs, speakers = rows.one(component="clean", statistic="pairs"), view.speakers()
-    of = f" of {speakers} speaker{'' if speakers == 1 else 's'}" if speakers else ""
-    said[0] += f"; {number_of(pairs.value)}{of}" if pairs else ""
+    pairs = rows.one(component="clean", statistic="pairs")
+    said[0] += f"; {number_of(pairs.value)}" if pairs else ""
     return ".  \n".join(said) + "."
 
 

@@ -78,7 +78,7 @@ def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = No
             showgrid=False,
         )
     height = TITLE + 4 + panels.plot_height + AXIS + _BAR
-    apply_layout(fig, height, legend_rows=0, top=TITLE, bottom=AXIS + _BAR, left=112)
+    apply_layout(fig, height, legend_rows=0, top=TITLE, bottom=AXIS + _BAR, left=112, right=24)
     ticks = sorted({low, 0.0, 0.5, 1.0, high})
     bar = color_bar("share of the difference in contrast", below=(AXIS + 2) / panels.plot_height, ticks=ticks)
     cut = (every.min(initial=0.0) < low, every.max(initial=1.0) > high)
