@@ -38,7 +38,9 @@ from core.ui.keys import CARRIED, Key
 from core.ui.selection import Selection
 
 _POLL_S = 0.1
-_PATIENCE_S = 0.3  # a pass of a small model comes within it, and needs no second run of the page
+_PATIENCE_S = 2.0  # a turn that comes within it needs no second run; what was drawn before stays on the screen
+_LOOK_S, _SAY_S = 0.01, 0.1
+_TURNS = ":material/hourglass_top: The dial turns …"
 _LAST = "dial_last"  # in the session: what was asked for last,
 _DRAWN = "dial_drawn"  # and what was drawn last
 _PANEL = 230  # pixels
@@ -82,33 +84,37 @@ def _dial(selection: Selection, clip: Clip, keys: Sequence[Key]) -> None:
     model = selection.models[0]
     dial = causal_strip.draw(model)
     task, turned = Pass.over(model, clip), DialPass.over(model, clip, 0, dial)
-    answers = _ask((task, turned), clip.name)
+    with st.container(key="answer"):
+        place = st.empty()
+    answers = _ask((task, turned), clip.name, place)
     if any(one.waiting for one in answers):
         st.fragment(_follow, run_every=_POLL_S)((task, turned), answers)
     shown, stands = _shown(turned, answers[1])
     reads = [read(task, answers[0], selection.variant, selection.frames)]
     reads.append(_renamed(read(shown, stands, selection.variant, selection.frames)))
     ready = [one.view for one in reads if not one.view.note]
-    with st.container(key="answer"):
-        late = shown != turned or not ready
-        words = answer(ready, model.name, clip.label)
-        words += [":material/hourglass_top: The dial turns …"] if late and answers[1].waiting else []
-        st.markdown("  \n".join(words))
+    words = answer(ready, model.name, clip.label) + [_TURNS] * answers[1].waiting
+    place.markdown("  \n".join(words))
     say_failures([replace(one, answer=stands) for one, stands in zip(reads, answers, strict=True)])
     again = Reproduce(links.address(links.CAUSAL, (*keys, *CARRIED)), "", _NO_COMMAND)
     _charts(selection, reads, clip, shown.dial, again)
 
 
-def _ask(tasks: tuple[Pass, DialPass], title: str) -> list[Answer]:
-    """How both stand, after a moment for those that come at once. A turn that somebody turned away from is dropped."""
+def _ask(tasks: tuple[Pass, DialPass], title: str, place: st.delta_generator.DeltaGenerator) -> list[Answer]:
+    """How both stand. Where there are curves on the screen it waits a moment for the next ones, and says so in `place`;
+    a turn that somebody turned away from is dropped."""
     desk, last = context.desk(), st.session_state.get(_LAST)
     if last not in (None, tasks[1]):
         desk.withdraw(last)
     st.session_state[_LAST] = tasks[1]
     answers = [desk.ask([task], title)[0] for task in tasks]
-    until = time.monotonic() + _PATIENCE_S
-    while any(one.waiting for one in answers) and time.monotonic() < until:
-        time.sleep(0.01)
+    begun = said = time.monotonic()
+    patience = _PATIENCE_S if _before(tasks[1]) else 0.0
+    while any(one.waiting for one in answers) and time.monotonic() - begun < patience:
+        if time.monotonic() - said > _SAY_S:
+            said = time.monotonic()
+            place.markdown(_TURNS)  # where the slider has moved on meanwhile, Streamlit goes on with that from here
+        time.sleep(_LOOK_S)
         answers = desk.look(tasks)
     return answers
 
@@ -119,14 +125,20 @@ def _follow(tasks: Sequence[Asked], drawn: list[Answer]) -> None:
         st.rerun()
 
 
+def _before(turned: DialPass) -> DialPass | None:
+    """The dial that was drawn last for this model and clip, as long as its record is there."""
+    last: DialPass | None = st.session_state.get(_DRAWN)
+    if last is None or (last.model, last.clip) != (turned.model, turned.clip):
+        return None
+    return last if context.store().has(last.keys(context.engine().precision)[0]) else None
+
+
 def _shown(turned: DialPass, stands: Answer) -> tuple[DialPass, Answer]:
     """The dial that is drawn: while a new one is computed, the one before."""
-    before: DialPass = st.session_state.get(_DRAWN, turned)
-    same = (before.model, before.clip) == (turned.model, turned.clip)
-    if stands.waiting and same and context.store().has(before.keys(context.engine().precision)[0]):
-        return before, Answer(ready=True)
     if stands.ready:
         st.session_state[_DRAWN] = turned
+    elif stands.waiting and (before := _before(turned)):
+        return before, Answer(ready=True)
     return turned, stands
 
 

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.analyses.request import AnalysisRequest
 from core.engine.interventions import Dial, DialPass
 from core.store.key import Precision
-from core.ui import context
+from core.ui import causal_dial, context
 from core.ui.causal_strip import parse, slider_key
 from core.ui.keys import Key
 from tests.pages.conftest import Dashboard, chart, until, words
@@ -143,6 +143,7 @@ def test_a_slider_asks_for_one_pass_and_the_address_holds_the_dial(dashboard: Da
     assert not app.exception
     assert dialled(app).dial.gains == (1.0, 0.35, 1.0)
     assert app.query_params[Key.DIAL] == "1,0.35,1"
+    assert "The dial turns" not in words(app), "it came while the page waited"
     dashboard.settle(app)
     assert len(dashboard.inventor.seen) == before + 1, "the model as it is need not be run again"
     app.button(key=f"{Key.DIAL_SET}_trained").click().run()
@@ -150,6 +151,13 @@ def test_a_slider_asks_for_one_pass_and_the_address_holds_the_dial(dashboard: Da
     assert len(dashboard.inventor.seen) == before + 1, "what was there before is still there"
 
 
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose turns take longer than the page waits for."""
+    monkeypatch.setattr(causal_dial, "_PATIENCE_S", 0.05)
+
+
+@pytest.mark.usefixtures("slow")
 def test_while_a_turn_is_computed_the_curves_before_it_stay(dashboard: Dashboard, source: str) -> None:
     """Empty charts at each touch of a slider would flicker."""
     app = dashboard.settle(dashboard.open(PAGE, models=["LoRA"], look="dial", source=source))
@@ -163,6 +171,7 @@ def test_while_a_turn_is_computed_the_curves_before_it_stay(dashboard: Dashboard
     assert "The dial turns" not in words(app) and chart(app, Key.DIAL_LENS)["data"] != before
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_turn_that_was_turned_away_from_is_dropped(dashboard: Dashboard, source: str) -> None:
     """Dragging leaves a trail of dials; each costs a pass that nobody waits for any more."""
     app = dashboard.settle(dashboard.open(PAGE, models=["LoRA"], look="dial", source=source))
