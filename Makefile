@@ -39,8 +39,9 @@ run: .venv/run
 	fi; \
 	exec $(PY) -m streamlit run app.py --server.address="$(HOST)" --server.port="$(PORT)"
 
+# Two processes, one thread each: on tiny models, threads only wait for each other.
 test: lint
-	$(PYTEST)
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup
 
 lint: .venv/test
 	$(PY) -m ruff check .

@@ -12,6 +12,14 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 SIX_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests (`-n 2 --dist loadgroup`): a file's fixtures are made once, and all of the
+    browser's tests come one after the other, on one dashboard."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("browser" if folder == "browser" else str(item.path)))
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Torch on one thread: on tiny models, others only wait for each other, ten times longer on a busy machine."""

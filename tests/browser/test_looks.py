@@ -17,6 +17,7 @@ MAIN = {
     "Spectra": ".st-key-spectra .js-plotly-plot",
     "Similarity": ".st-key-alignment .js-plotly-plot",
     "Ranks": ".st-key-rank_maps .js-plotly-plot",
+    "Causal": ".st-key-causal_layers .js-plotly-plot",
     "Models": '[data-testid="stDataFrame"] canvas',
 }
 
