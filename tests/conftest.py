@@ -12,6 +12,7 @@ LABELS = ("anger", "happiness", "neutral", "sadness")
 SIX_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the tests (`-n 2 --dist loadgroup`): a file's fixtures are made once, and all of the
     browser's tests come one after the other, on one dashboard."""
