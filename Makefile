@@ -41,7 +41,7 @@ run: .venv/run
 
 # Two processes, one thread each: on tiny models, threads only wait for each other.
 test: lint
-	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2
 
 lint: .venv/test
 	$(PY) -m ruff check .

@@ -7,18 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 SIX_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests (`-n 2 --dist loadgroup`): a file's fixtures are made once, and all of the
-    browser's tests come one after the other, on one dashboard."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("browser" if folder == "browser" else str(item.path)))
+class ByFile(LoadFileScheduling):
+    """Where two processes share the tests (`-n 2`): a file's fixtures are made once, and all browser tests come one
+    after the other, on one dashboard."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if "tests/browser/" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture
