@@ -58,6 +58,12 @@ def curves(tab: Tab, key: str) -> list[dict]:
     return tab.page.evaluate(_CURVES, key)
 
 
+def drawn(tab: Tab, key: str) -> list[dict]:
+    """The same once there are any: a page opened by a link is still before its first number for a moment."""
+    tab.page.wait_for_function(f"(key) => ({_CURVES})(key).length > 0", arg=key)
+    return curves(tab, key)
+
+
 def finished(tab: Tab) -> Tab:
     """Wait until the study is over and drawn."""
     try:
@@ -123,16 +129,16 @@ def test_a_cold_corpus_grows_and_ends_as_the_command_line_says(
     assert "100 clips of 10 speakers" in tab.answer()
     address, command = reproduced(tab, "contributions")
     rows = run(command, cold.cache, tmp_path)
-    drawn = {(one["name"], one["panel"]): one["y"] for one in curves(tab, "contributions")}
+    shown = {(one["name"], one["panel"]): one["y"] for one in drawn(tab, "contributions")}
     panels = {"x": "attention", "x2": "mlp", "x3": "sum"}
     for model in cold.models.models:
         for panel, component in panels.items():
             wanted = values(rows, model=model.name, versus="", component=component, statistic="relative")
-            assert drawn[model.name, panel] == pytest.approx(wanted, rel=1e-9)
+            assert shown[model.name, panel] == pytest.approx(wanted, rel=1e-9)
     # the same address elsewhere: at once, without another pass
     before = {path: path.stat().st_mtime_ns for path in cold.cache.rglob("*.safetensors")}
     other = finished(cold_tab().open(address))
-    assert {(one["name"], one["panel"]): one["y"] for one in curves(other, "contributions")} == drawn
+    assert {(one["name"], one["panel"]): one["y"] for one in drawn(other, "contributions")} == shown
     assert before.items() <= {path: path.stat().st_mtime_ns for path in cold.cache.rglob("*.safetensors")}.items()
     assert tab.problems == other.problems == []
 
@@ -168,7 +174,7 @@ def test_a_slice_by_address(new_tab: Callable[..., Tab]) -> None:
     tab = finished(
         new_tab().open("/Contributions?balanced=3&seed=1&session=Ses02&by=emotion&statistic=cosine&component=mlp")
     )
-    lines = curves(tab, "contributions")
+    lines = drawn(tab, "contributions")
     assert {one["name"] for one in lines} == {"anger", "happiness", "neutral", "sadness"}
     assert tab.page.input_value(".st-key-balanced input") == "3"
     assert tab.page.input_value(".st-key-seed input") == "1"
@@ -178,7 +184,7 @@ def test_a_slice_by_address(new_tab: Callable[..., Tab]) -> None:
     for option, value in {"where": "session=Ses02", "balanced": "3", "seed": "1", "by": "emotion"}.items():
         assert words[words.index(f"--{option}") + 1] == value
     again = finished(new_tab().open(address))
-    assert curves(again, "contributions") == lines
+    assert drawn(again, "contributions") == lines
     # the selection goes along to another page
     again.page.click('[data-testid="stSidebar"] a:has-text("Lens")')
     again.page.wait_for_selector('h1:has-text("Lens")')
@@ -201,8 +207,8 @@ def test_downloads_of_a_corpus_chart(tab: Tab, tmp_path: Path) -> None:
     assert "Plotly.newPlot" in saved(tab, f'{POPOVER} button:has-text("HTML")', tmp_path).read_text()
     rows = list(csv.DictReader(io.StringIO(saved(tab, f'{POPOVER} button:has-text("CSV")', tmp_path).read_text())))
     assert tuple(rows[0]) == COLUMNS
-    drawn = {(one["name"], one["panel"]): one["y"] for one in curves(tab, "contributions")}
-    assert drawn["LoRA r=8", "x3"] == pytest.approx(
+    shown = {(one["name"], one["panel"]): one["y"] for one in drawn(tab, "contributions")}
+    assert shown["LoRA r=8", "x3"] == pytest.approx(
         values(rows, model="LoRA r=8", versus="", component="sum", statistic="relative")
     )
     tab.page.keyboard.press("Escape")
