@@ -68,6 +68,11 @@ def module_path(layer: int, target: str) -> str:
     return f"encoder.layers.{layer}.{TARGETS[target]}"
 
 
+def lora_name(layer: int, target: str, factor: str) -> str:
+    """The tensor of one factor (`A` or `B`) as PEFT looks for it: `base_model.model.encoder.layers…lora_A.weight`."""
+    return f"base_model.model.{module_path(layer, target)}.lora_{factor}.weight"
+
+
 def whole_number(data: Mapping[str, Any], name: str, file: Path, default: int | None = None) -> int:
     """A count that a config file gives; refused with the file's name where it is missing or none."""
     value = data.get(name, default)

@@ -5,6 +5,7 @@ import streamlit as st
 from core.figures import spectra as figures
 from core.ui import corpus, links, status
 from core.ui.badges import head
+from core.ui.choice import one_of
 from core.ui.keys import Key
 from core.ui.setup import begin
 
@@ -26,14 +27,6 @@ view = page.view
 page.answer(figures.answer(view))
 if note := figures.unlabelled(view):
     st.caption(note)
-
-
-def one_of(label: str, options: list[str], key: Key) -> str:
-    """A choice among a few."""
-    return st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", label_visibility="collapsed"
-    )
-
 
 measures = [*figures.MEASURES, figures.NORM]
 if view.by:

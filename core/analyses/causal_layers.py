@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -48,6 +49,11 @@ class _Runs:
     write: Float64[np.ndarray, "clips layers"]
     kl_drop: Float64[np.ndarray, "clips layers"]
 
+    @cached_property
+    def other(self) -> Labels:
+        """What the label is held against: the best other class of the off run, without LoRA of the intact one."""
+        return best_other(self.dialled[:, 0] if self.dialled.shape[1] else self.intact, self.label)
+
 
 def layer_tasks(request: AnalysisRequest, model: ModelInfo, clip: Clip) -> Iterator[Task]:
     """The clip as it is, under every position of the dial, and with each layer switched."""
@@ -75,13 +81,13 @@ def layer_effects(
             layers[component, f"{name}_change"] = values - intact[name][:, None]
     layers["lens", "kl_drop"] = runs.kl_drop
     if not model.lora:
-        whole["intact", "contrast"] = contrast(runs.intact, runs.label, best_other(runs.intact, runs.label))
+        whole["intact", "contrast"] = contrast(runs.intact, runs.label, runs.other)
         return over_clips(model, None, whole, layers, speakers, request.seed), notes
     whole |= _dialled(model, runs, intact)
     intact_contrast, off_contrast = whole["intact", "contrast"], whole["off", "contrast"]
-    gap, other = intact_contrast - off_contrast, best_other(runs.dialled[:, 0], runs.label)
+    gap = intact_contrast - off_contrast
     for component in (*LOST, *RESTORED):
-        now = contrast(runs.ablated[:, ABLATIONS.index(component)], runs.label, other)
+        now = contrast(runs.ablated[:, ABLATIONS.index(component)], runs.label, runs.other)
         if component in LOST:
             layers[component, "lost_share"] = share(intact_contrast[:, None] - now, gap)
         else:
@@ -103,11 +109,10 @@ def layer_effects(
 def _dialled(model: ModelInfo, runs: _Runs, intact: Mapping[str, np.ndarray]) -> dict[Name, np.ndarray]:
     """The off run, the contrast of it and of the intact one, and dW cut to every rank, clip by clip."""
     off = runs.dialled[:, 0]
-    other = best_other(off, runs.label)
-    low = contrast(off, runs.label, other)
+    low = contrast(off, runs.label, runs.other)
     whole: dict[Name, np.ndarray] = {("off", name): values for name, values in outcomes(off, runs.label).items()}
     whole["off", "contrast"] = low
-    whole["intact", "contrast"] = np.where(np.isnan(low), np.nan, contrast(runs.intact, runs.label, other))
+    whole["intact", "contrast"] = np.where(np.isnan(low), np.nan, contrast(runs.intact, runs.label, runs.other))
     cut = {dial.rank: outcomes(runs.dialled[:, i], runs.label) for i, dial in enumerate(_dials(model)) if dial.rank}
     for rank, found in (cut | {model.rank: intact}).items():
         whole |= {(f"rank:{rank}", name): values for name, values in found.items()}

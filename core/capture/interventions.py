@@ -19,7 +19,8 @@ from core.capture.forward import Captured, capture, features
 from core.capture.weights import low_rank_svd
 from core.errors import Refusal
 from core.interventions import Dial
-from core.models.loading import LoadedModel, untrained_draw
+from core.models.draws import untrained_draw
+from core.models.loading import LoadedModel
 
 Gains = Float[Tensor, "runs layers"]
 Stream = Float[Tensor, "runs frames width"]
@@ -97,8 +98,8 @@ def drawn(model: LoadedModel, layer: int, factor: str) -> Iterator[None]:
     names = {}
     for module, adapted in _adapted(model):
         for letter, part in (("A", adapted.lora_A), ("B", adapted.lora_B)):
-            path = encoder.module_path(module.layer, module.target)
-            names[f"base_model.model.{path}.lora_{letter}.weight"] = module.layer, letter, part[model.adapter]
+            name = encoder.lora_name(module.layer, module.target, letter)
+            names[name] = module.layer, letter, part[model.adapter]
     fresh = untrained_draw({name: part.weight for name, (_, _, part) in names.items()}, 0)
     wanted = {part: fresh[name] for name, (at, letter, part) in names.items() if (at, letter) == (layer, factor)}
     with _weights(wanted):

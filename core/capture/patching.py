@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from core.capture.forward import frames_with_audio
 from core.capture.interventions import (
     Edit,
     Gains,
@@ -94,8 +95,7 @@ class Patches:
             gains = all_layers(model, [1.0, 0.0 if dial else 1.0])
             layers = observe(model, [clean, corrupt], gains)
             logits = plain(finish(model, layers[-1].out, len(layers), gains))
-            per_frame = model.info.shape.samples_per_frame
-            counts = tuple(max(1, -(-sound.size // per_frame)) for sound in (clean, corrupt))
+            counts = tuple(frames_with_audio(model, [clean, corrupt]))
             self._of, self._last = key, Pair(layers, gains, counts, logits)
         return self._last
 

@@ -1,7 +1,6 @@
 """Records of finished passes into the store, and batches that do not fit into memory in halves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +8,8 @@ import torch
 from core.capture.forward import Captured
 from core.capture.gradients import CapturedGradient
 from core.engine.interface import GradientPass, Pass
-from core.engine.interventions import DialPass, LayerPass, PatchPass
+from core.engine.interventions import Intervention
+from core.store.forward import ForwardRecord
 from core.store.intervention import AblationRecord, PatchRecord
 from core.store.key import Key, Kind, Precision
 from core.store.store import Store
@@ -54,13 +54,8 @@ class Keeper:
         missing = {key: arrays for key, arrays in beside.items() if not self._store.has(key)}
         return self._write(missing | {task.keys(self._precision)[0]: gradient})
 
-    def keep_dialled(self, task: DialPass, made: Captured) -> str | None:
-        """A run with the LoRA dial turned: its forward record, without the Grams that nobody asks of it."""
-        arrays = replace(made.forward, gram_a={}).to_arrays()
-        return self._overflow(task.model.name, arrays) or self.write(task.keys(self._precision)[0], arrays)
-
-    def keep_sweep(self, task: LayerPass | PatchPass, made: AblationRecord | PatchRecord) -> str | None:
-        """One layer of a sweep."""
+    def keep_intervention(self, task: Intervention, made: ForwardRecord | AblationRecord | PatchRecord) -> str | None:
+        """What came of an intervention; of a run with the dial turned, its forward record."""
         arrays = made.to_arrays()
         return self._overflow(task.model.name, arrays) or self.write(task.keys(self._precision)[0], arrays)
 

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -115,7 +116,9 @@ class Runner:
         dials = [task for task in tasks if isinstance(task, DialPass)]
         if dials:
             turned = capture_dialled(model, [batch.samples[i] for i in chosen], dials[0].dial)
-            return [self._keeper.keep_dialled(task, made) for task, made in zip(dials, turned, strict=True)]
+            # without the Grams, which nobody asks of it
+            records = [replace(made.forward, gram_a={}) for made in turned]
+            return [self._keeper.keep_intervention(task, one) for task, one in zip(dials, records, strict=True)]
         layers = [(i, task) for i in chosen if isinstance(task := batch.passes[i], LayerPass | PatchPass)]
         if layers:
             return [self._sweep(model, task, batch.samples[i], batch.sources[i]) for i, task in layers]
@@ -131,8 +134,8 @@ class Runner:
                 corrupt = samples if source is None else source
                 if task.pairing == "noise":
                     corrupt = noise_like(samples, int(task.clip.clip_id[:_SEED_DIGITS], 16))
-                return self._keeper.keep_sweep(task, self._patches.layer(model, task.patch, samples, corrupt))
-            return self._keeper.keep_sweep(task, self._ablations.layer(model, samples, task.layer))
+                return self._keeper.keep_intervention(task, self._patches.layer(model, task.patch, samples, corrupt))
+            return self._keeper.keep_intervention(task, self._ablations.layer(model, samples, task.layer))
         except Refusal as error:
             return f"{task.clip.name}: {error}"
 

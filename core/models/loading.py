@@ -1,10 +1,9 @@
 """Checkpoints into memory. One base's weights are shared by every model over it; LoRA by PEFT, strictly checked."""
 
 import gc
-import json
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,17 +12,17 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from core import encoder as names
 from core.errors import Refusal
+from core.models.draws import fresh_head, untrained_draw
 from core.models.head import Head, build_head
 from core.models.info import ModelInfo, Role
 from core.models.memory import Memory, ModelMemory
 from core.models.reading import and_more, one_line, read_encoder, read_extractor, read_tensors
 
-_UNTRAINED_SD = 0.02  # of the entries of an untrained adapter's A and B (the paper's draw)
 _SAME_ENCODER = 1e-3  # half precision of a head's copy of the base's encoder
 
 
@@ -184,23 +183,10 @@ def load_base(info: ModelInfo, device: torch.device, dtype: torch.dtype) -> Load
 
 def _load_head(info: ModelInfo, base: LoadedBase, device: torch.device) -> Head:
     if not info.files.head:
-        return build_head(_fresh_head(info), device)
+        return build_head(fresh_head(info), device)
     if info.role is Role.FROZEN:
         _check_same_encoder(info, base)
     return build_head(read_tensors(info.files.head, names.head_tensor), device)
-
-
-def _fresh_head(info: ModelInfo) -> dict[str, Tensor]:
-    """A new head as transformers would draw it (N(0, init_std^2), zero biases), seeded."""
-    config = WhisperConfig.from_dict(json.loads(info.files.config.read_text(encoding="utf-8")))
-    draw = torch.Generator().manual_seed(info.seed)
-    inner, classes = config.classifier_proj_size, len(info.labels)
-    return {
-        "projector.weight": torch.randn(inner, info.shape.width, generator=draw) * config.init_std,
-        "projector.bias": torch.zeros(inner),
-        "classifier.weight": torch.randn(classes, inner, generator=draw) * config.init_std,
-        "classifier.bias": torch.zeros(classes),
-    }
 
 
 def _check_same_encoder(info: ModelInfo, base: LoadedBase) -> None:
@@ -254,12 +240,6 @@ def _inject(info: ModelInfo, base: LoadedBase, adapter: str, dtype: torch.dtype)
     base.backbone.to(next(base.backbone.encoder.conv1.parameters()).device, dtype).eval().requires_grad_(False)
 
 
-def untrained_draw(tensors: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """A and B of an adapter's shapes as before any training: entries from N(0, 0.02^2), the paper's draw."""
-    draw = torch.Generator().manual_seed(seed)
-    return {n: torch.randn(t.shape, generator=draw) * _UNTRAINED_SD for n, t in sorted(tensors.items())}
-
-
 def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> None:
     """PEFT's own matching of targets against what the file holds; missing or unexpected keys are an error here."""
     from peft.tuners.tuners_utils import check_target_module_exists
@@ -292,12 +272,12 @@ def _check_targets(info: ModelInfo, config: LoraConfig, base: LoadedBase) -> Non
 
 
 def _peft_name(name: str) -> str:
-    """A tensor's name as PEFT looks for it in the backbone: `base_model.model.encoder.layers…lora_A.weight`."""
+    """A file's name of a tensor as PEFT looks for it in the backbone."""
     found = names.lora_tensor(name)
     if found is None:
         raise ValueError(f"{name} is no LoRA tensor")
     layer, target, factor = found
-    return f"base_model.model.{names.module_path(layer, target)}.lora_{factor}.weight"
+    return names.lora_name(layer, target, factor)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

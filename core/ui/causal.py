@@ -9,9 +9,9 @@ from core.interventions import PAIRINGS, Pairing
 from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.ui import causal_span, corpus, links, status
+from core.ui.choice import one_of
 from core.ui.corpus import Corpus
 from core.ui.keys import Key
-from core.ui.ranks import one_of
 from core.ui.selection import Selection
 from core.ui.sources import grouped
 

@@ -13,6 +13,7 @@ from core.figures import ranks as figures
 from core.figures.adapters import targets
 from core.models.info import ModelInfo
 from core.ui import context, links
+from core.ui.choice import one_of
 from core.ui.clips import upload_label
 from core.ui.corpus import Corpus
 from core.ui.drawn import drawn
@@ -23,21 +24,6 @@ _PICKED = "ranks_picked"  # in the session: beginnings of ids, also of more clip
 _LINKED = 24  # clips in an address, at most
 _HEARD = 12  # clips listed with a player, at most
 _COLUMNS = 3
-
-
-def one_of(label: str, options: Sequence[str], key: Key) -> str:
-    """A choice among a few; what is no longer among them is forgotten."""
-    if st.session_state.get(key) not in (None, *options):
-        st.session_state[key] = None
-    return st.segmented_control(
-        label,
-        options,
-        default=options[0],
-        required=True,
-        key=key,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
 
 
 def target(models: Sequence[ModelInfo]) -> str:

@@ -9,10 +9,10 @@ from core.figures import ranks as figures
 from core.figures.layout import number
 from core.figures.view import View
 from core.models.info import ModelInfo
+from core.ui.choice import one_of
 from core.ui.corpus import Corpus
 from core.ui.drawn import drawn
 from core.ui.keys import Key
-from core.ui.ranks import one_of
 from core.ui.status import size
 
 SEPARATION, SCORES = "separation", "scores and size"

@@ -17,6 +17,7 @@ ENGINE_HALF = (
     "core/engine/keeping.py",
     "core/engine/runner.py",
     "core/engine/sets.py",
+    "core/models/draws.py",
     "core/models/head.py",
     "core/models/loading.py",
     "core/models/reading.py",

@@ -1,11 +1,10 @@
 """What a layer's output is worth: accuracy, loss and confidence after a layer was skipped."""
 
 from core.figures.causal.answer import answer_erasure
-from core.figures.causal.parts import BANDS, LOST, RESTORED, THIRD, level, model_of, rows_of, style
+from core.figures.causal.parts import BANDS, LOST, RESTORED, THIRD, column, level, model_of, rows_of, style
 from core.figures.curves import Line, Panel, curves
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
-from core.figures.layout import axis
 from core.figures.view import View
 
 MEASURES = {"accuracy": "accuracy", "loss": "loss (nats)", "confidence": "confidence"}
@@ -14,7 +13,6 @@ ERASED = {
     "erase_first": ("this and all below", style(RESTORED, "square", "dash")),
     "erase_last": ("this and all above", style(THIRD, "diamond", "dot")),
 }
-_MIDDLE = 0.03  # of the width between two columns whose y axes differ
 
 
 def erasure(view: View) -> Drawing:
@@ -39,8 +37,7 @@ def erasure(view: View) -> Drawing:
     for i, measure in enumerate(MEASURES):
         for place in (i, i + len(MEASURES)):
             if not view.narrow:
-                left = i * (1 + _MIDDLE) / len(MEASURES)
-                figure.layout[axis("xaxis", place)].domain = (left, left + (1 + _MIDDLE) / len(MEASURES) - _MIDDLE)
+                column(figure, place, i, len(MEASURES))
         intact = rows.one(component="intact", statistic=measure)
         level(figure, i, intact.value if intact else None, "intact")
     statistics = tuple(name for measure in MEASURES for name in (measure, f"{measure}_change"))

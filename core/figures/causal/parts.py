@@ -16,6 +16,7 @@ from core.models.info import ModelInfo
 BANDS = "Shaded: 95 % intervals, Student t over speakers up to 19 of them, from 20 a bootstrap over speakers."
 # One model at a time, so colour is free to say what was done; line and marker say it too.
 LOST, RESTORED, THIRD = "#c2571a", "#2a7fa5", "#8a6bb8"
+_MIDDLE = 0.03  # of the width between two columns whose y axes differ
 _GAP = 30  # pixels between two strips, which the lower one's title takes
 
 
@@ -60,6 +61,12 @@ def level(fig: go.Figure, panel: int, value: float | None, text: str, *, left: b
     small = {"showarrow": False, "font": {"size": 11}, "opacity": 0.85}
     side = {"x": 0, "xanchor": "left"} if left else {"x": 1, "xanchor": "right"}
     fig.add_annotation(text=text, y=value, yanchor="bottom", **side, **small, **where)
+
+
+def column(fig: go.Figure, panel: int, place: int, columns: int) -> None:
+    """Put a panel into one of so many columns, far enough apart for a y axis of its own."""
+    left = place * (1 + _MIDDLE) / columns
+    fig.layout[axis("xaxis", panel)].domain = (left, left + (1 + _MIDDLE) / columns - _MIDDLE)
 
 
 def stack(fig: go.Figure, heights: Sequence[int]) -> None:

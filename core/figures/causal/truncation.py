@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.analyses.tidy import Table
-from core.figures.causal.parts import BANDS, level, model_of, rows_of
+from core.figures.causal.parts import BANDS, column, level, model_of, rows_of
 from core.figures.curves import interval
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, WIDE_LEFT, Panels, apply_layout, axis, panel_label
@@ -16,7 +16,6 @@ from core.figures.view import View
 
 _MEASURES = {"accuracy": "accuracy", "confidence": "confidence", "loss": "loss (nats)"}
 _PREFIX = "rank:"
-_MIDDLE = 0.03  # of the width between two columns whose y axes differ
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ def truncation(view: View) -> Drawing:
             type="log", range=ends, tickvals=ticks, ticktext=[str(k) for k in ticks], title={"text": "rank k kept"}
         )
         if not view.narrow:
-            left = i * (1 + _MIDDLE) / len(_MEASURES)
-            fig.layout[axis("xaxis", i)].domain = (left, left + (1 + _MIDDLE) / len(_MEASURES) - _MIDDLE)
+            column(fig, i, i, len(_MEASURES))
         limits = (-0.03, 1.03) if measure != "loss" else None
         fig.layout[axis("yaxis", i)].update(matches=None, range=limits, showticklabels=True)
     apply_layout(fig, TITLE + 4 + grid.plot_height + AXIS, legend_rows=0, top=TITLE, left=WIDE_LEFT - 14, right=16)
