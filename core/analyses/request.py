@@ -30,7 +30,8 @@ class AnalysisRequest:
 
     `window_start` (samples) is where the models' window begins in every clip; only clips longer than it care.
     `untrained_seeds` says how many draws of each adapter's untrained counterpart there are, seeds 0, 1, ….
-    Of the causal analysis: which parts, between which runs to patch, and of what time (seconds within the window).
+    Of the causal analysis: which parts, between which runs to patch, further clips that may be the partner in a minimal
+    pair, and of what time (seconds within the window).
     """
 
     models: tuple[ModelInfo, ...]
@@ -43,6 +44,7 @@ class AnalysisRequest:
     untrained_seeds: int = 1
     parts: tuple[CausalPart, ...] = CAUSAL_PARTS
     pairing: Pairing = "dial"
+    partners: tuple[Clip, ...] = ()
     span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:

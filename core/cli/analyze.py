@@ -16,6 +16,7 @@ from core.cli.output import clip_json, failed_passes, group_directory, make_dire
 from core.cli.session import (
     CASUALTIES,
     DONE,
+    Selection,
     choose_models,
     complain,
     parse_models,
@@ -36,6 +37,8 @@ from core.models.info import ModelInfo
 from core.models.registry import Refused
 from core.provenance import origin, write_json
 from core.settings import Settings
+from core.store.store import Store
+from core.studies import partners
 from core.studies.answers import Answers, answer
 from core.studies.compute import tables
 from core.studies.slices import check_by
@@ -69,6 +72,7 @@ def analyze(arguments: argparse.Namespace) -> int:
             untrained_seeds=arguments.untrained_seeds,
             parts=arguments.causal,
             pairing=arguments.pairs,
+            partners=_partners(arguments, names, selection, models, store),
             span=arguments.span,
         )
         make_directory(arguments.out)
@@ -95,7 +99,7 @@ def analyze(arguments: argparse.Namespace) -> int:
                 write_csv(directory / f"{name}.csv", table.rows())
         casualties = _casualties(refused, selection.unusable, answers)
         run = describe_run(names, request, settings, status, answers, casualties, time.monotonic() - begun)
-        run["source_notes"] = list(selection.notes)
+        run["source_notes"] = list(selection.source.notes)
         write_json(arguments.out / "run.json", run)
     complain(casualties + [f"Note: {text}" for text in run["windowed"]])
     return CASUALTIES if casualties else DONE
@@ -132,6 +136,7 @@ def describe_run(
         "window_start_s": request.window_start / SAMPLE_RATE,
         "causal": request.parts,
         "pairs": request.pairing,
+        "partners": [clip_json(clip) for clip in request.partners],
         "span_s": request.span,
         "device": status.device,
         "dtype": status.precision.dtype,
@@ -175,6 +180,22 @@ def _check_span(span: tuple[float, float], models: Sequence[ModelInfo]) -> None:
             raise Refusal(
                 f"--span ends at {span[1]:g} s, but {model.name} hears {seconds:g} s: give 0-{seconds:g} or less."
             )
+
+
+def _partners(
+    arguments: argparse.Namespace, names: Sequence[str], selection: Selection, models: Sequence[ModelInfo], store: Store
+) -> tuple[Clip, ...]:
+    """Where the one clip that is asked for gets its partner from; of several clips each has another one of them."""
+    if "causal" not in names or "patching" not in arguments.causal or arguments.pairs != "minimal":
+        if arguments.partner is not None:
+            raise Refusal("--partner is for a minimal pair: add --pairs minimal, and causal to the analyses.")
+        return ()
+    if len(selection.clips) > 1:
+        if arguments.partner is not None:
+            raise Refusal("--partner is for one clip alone: choose it with --where name=….")
+        return ()
+    (clip,) = selection.clips
+    return partners.of_all(clip, selection.source.clips, models, decoder(), store.index, arguments.partner)
 
 
 def _casualties(refused: list[Refused], unusable: list[Unusable], answers: Answers[Table]) -> list[str]:

@@ -79,6 +79,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         help="causal: patch between LoRA on and off, minimal pairs of clips, or clip and noise (default: dial)",
     )
     analyze.add_argument(
+        "--partner",
+        metavar="NAME",
+        help="causal: the other clip of one clip's minimal pair (default: the nearest one of its source)",
+    )
+    analyze.add_argument(
         "--span", type=_span, metavar="A-B", help="causal: patch only from A to B seconds of the window, as 0.2-0.8"
     )
     _add_registry(analyze)

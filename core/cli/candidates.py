@@ -100,7 +100,7 @@ def _selected(arguments: argparse.Namespace, store: Store) -> tuple[tuple[Clip, 
         raise Refusal(f"None of the clips can be used; the first: {selection.unusable[0].reason}")
     if all(clip.label is None for clip in selection.clips):
         raise Refusal("None of the clips has a label, so nothing can be right or wrong: choose labelled clips.")
-    return tuple(selection.clips), [clip.reason for clip in selection.unusable], list(selection.notes)
+    return tuple(selection.clips), [clip.reason for clip in selection.unusable], list(selection.source.notes)
 
 
 def _reference(manifests: Sequence[Manifest], names: Sequence[str], wanted: str | None) -> str:

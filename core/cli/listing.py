@@ -56,7 +56,7 @@ def clips(arguments: argparse.Namespace) -> int:
     for clip in selection.clips:
         duration = f"{clip.n_samples / SAMPLE_RATE:.3f}"
         writer.writerow((clip.clip_id, clip.name, clip.label, clip.speaker, clip.session, duration))
-    complain([clip.reason for clip in selection.unusable] + [f"Note: {text}" for text in selection.notes])
+    complain([clip.reason for clip in selection.unusable] + [f"Note: {text}" for text in selection.source.notes])
     if selection.unusable and not selection.clips:
         return WRONG_REQUEST
     return CASUALTIES if selection.unusable else DONE

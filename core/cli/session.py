@@ -13,7 +13,7 @@ from tqdm import tqdm
 from core.audio.decoder import decoder
 from core.corpora.clip import Clip
 from core.corpora.select import Slice, Unusable, choose, identify, parse_where
-from core.corpora.source import list_source
+from core.corpora.source import Listing, list_source
 from core.errors import Refusal
 from core.models.describe import Models
 from core.models.info import ModelInfo
@@ -38,11 +38,11 @@ def session(arguments: argparse.Namespace) -> Iterator[tuple[Settings, Store]]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Clips that were chosen, those of them that can't be used, and what is worth knowing about their source."""
+    """Clips that were chosen, those of them that can't be used, and the source they were chosen from."""
 
     clips: list[Clip]
     unusable: list[Unusable]
-    notes: tuple[str, ...]
+    source: Listing
 
 
 def select_clips(arguments: argparse.Namespace, store: Store) -> Selection:
@@ -52,7 +52,7 @@ def select_clips(arguments: argparse.Namespace, store: Store) -> Selection:
     listed = choose(source.clips, slice_)
     with progress("clips", len(listed)) as bar:
         clips, unusable = identify(listed, decoder(), store.index, lambda done: advance(bar, done))
-    return Selection(clips, unusable, source.notes)
+    return Selection(clips, unusable, source)
 
 
 def parse_models(text: str) -> list[str] | None:

@@ -82,7 +82,7 @@ def train(arguments: argparse.Namespace) -> int:
                 "source": from_anywhere(arguments.clips),
                 "where": arguments.where,
                 "preset": arguments.preset,
-                "notes": notes + list(selected.notes),
+                "notes": notes + list(selected.source.notes),
                 "casualties": casualties,
             },
         )

@@ -79,11 +79,13 @@ def kept(
 def result_key(name: str, request: AnalysisRequest, precision: Precision) -> Key:
     """Key of a result: everything its rows and notes depend on, the code of the analyses among it."""
     models = [[model.fingerprint, model.name, model.role.value, model.group, model.labels] for model in request.models]
-    clips = [
-        [clip.clip_id, clip.name, clip.n_samples, clip.label, clip.speaker, clip.transcript] for clip in request.clips
-    ]
-    rest = {one.name: getattr(request, one.name) for one in fields(request) if one.name not in ("models", "clips")}
-    spec = {"analysis": name, "code": _code(), **rest}
+    clips, partners = (
+        [[clip.clip_id, clip.name, clip.n_samples, clip.label, clip.speaker, clip.transcript] for clip in of]
+        for of in (request.clips, request.partners)
+    )
+    apart = ("models", "clips", "partners")
+    rest = {one.name: getattr(request, one.name) for one in fields(request) if one.name not in apart}
+    spec = {"analysis": name, "code": _code(), "partners": _digest(partners), **rest}
     return Key(Kind.RESULT, _digest(models), _digest(clips), precision, spec)
 
 

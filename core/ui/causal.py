@@ -8,7 +8,7 @@ from core.figures import causal as figures
 from core.interventions import PAIRINGS, Pairing
 from core.models.describe import Models
 from core.models.info import ModelInfo
-from core.ui import causal_span, corpus, links, status
+from core.ui import causal_partner, causal_span, corpus, links, status
 from core.ui.choice import one_of
 from core.ui.corpus import Corpus
 from core.ui.keys import Key
@@ -17,7 +17,7 @@ from core.ui.sources import grouped
 
 LAYERS, DIAL, ERASURE, PATCHING = "layers", "dial", "erasure", "patching"
 LOOKS = (LAYERS, DIAL, ERASURE, PATCHING)
-KEYS = (Key.MODEL, Key.LOOK, Key.SWITCHES, Key.PAIRS, Key.SPAN, Key.BESIDE, Key.DIAL, Key.CUT)
+KEYS = (Key.MODEL, Key.LOOK, Key.SWITCHES, Key.PAIRS, Key.PARTNER, Key.SPAN, Key.BESIDE, Key.DIAL, Key.CUT)
 _NEEDS_LORA = {LAYERS: "no layer's LoRA to switch", DIAL: "no LoRA to dial"}
 _PASSES = 5  # a layer and clip, of full length: runs start again at the layer where something changes
 
@@ -92,21 +92,22 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
     controls = st.container(horizontal=True, vertical_alignment="center")
     with controls:
         pairing: Pairing = one_of("Pairs", offered, Key.PAIRS)  # type: ignore[assignment]
-    if pairing == "minimal" and alone:
-        st.info(
-            "A minimal pair takes two clips: one speaker, the same words, another emotion. Take more clips than one "
-            "in the sidebar, or patch between this one and noise."
-        )
+        partner = causal_partner.choose(selection) if pairing == "minimal" and alone else None
+    if pairing == "minimal" and alone and partner is None:
         status.draw()
         st.stop()
+    partners = () if partner is None else (partner,)
     span = causal_span.asked(model, alone)
-    page = _ask(known, selection, split, parts=("patching",), pairing=pairing, span=span)
+    page = _ask(known, selection, split, parts=("patching",), pairing=pairing, partners=partners, span=span)
     view = page.view
     with controls:
         _cost(page)
     page.answer(figures.answer_patching(view))
     if alone:
-        causal_span.draw(model, page.study.question.request.clips[0], span)
+        clip = page.study.question.request.clips[0]
+        if partner is not None:
+            st.caption(causal_partner.describe(clip, partner))
+        causal_span.draw(model, clip, span)
     page.show(Key.PATCHING, "causal", figures.patching(view, pairing, span))
     st.caption("  \n".join(f":material/warning: {warning}" for warning in figures.warnings(view)))
     measure = one_of("Beside it", list(figures.MEASURES), Key.BESIDE)

@@ -67,6 +67,7 @@ class Key(StrEnum):
     MODEL = "model"  # the one that is looked at,
     SWITCHES = "switches"  # how its LoRA is switched layer by layer,
     PAIRS = "pairs"  # between which runs is patched,
+    PARTNER = "partner"  # with which clip,
     SPAN = "span"  # of what time (s),
     SPAN_CLEAR = "span_clear"
     BESIDE = "beside"  # and what is shown beside the shares

@@ -6,6 +6,7 @@ from core import paths
 from core.analyses.request import CAUSAL_PARTS, AnalysisRequest
 from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
+from core.corpora.select import write_where
 from core.corpora.source import UPLOADS
 from core.settings import settings
 from core.ui import context, links
@@ -54,6 +55,7 @@ def _causal(request: AnalysisRequest) -> Options:
     return {
         "causal": ",".join(request.parts) if request.parts != CAUSAL_PARTS else None,
         "pairs": request.pairing if request.pairing != "dial" else None,
+        "partner": request.partners[0].name if request.partners else None,
         "span": "-".join(f"{seconds:.6g}" for seconds in request.span) if request.span else None,
     }
 
@@ -66,13 +68,10 @@ def _source(selection: Selection, clips: Sequence[Clip]) -> Options | str:
         return {"clips": files, "seed": _seed(chosen.seed)} if files else _NOT_KEPT
     where = dict(chosen.where)
     if chosen.clip is not None and clips:
-        clip = clips[0]
-        if "," in clip.name:  # which separates the parts of --where
-            return {"clips": str(clip.path)}
-        where = {"name": clip.name}
+        where = {"name": clips[0].name}
     return {
         "clips": chosen.source,
-        "where": ",".join(f"{field}={value}" for field, value in where.items()) or None,
+        "where": write_where(where) or None,
         "balanced": None if chosen.balanced is None else str(chosen.balanced),
         "limit": None if chosen.limit is None else str(chosen.limit),
         "seed": _seed(chosen.seed),

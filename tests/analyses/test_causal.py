@@ -1,6 +1,7 @@
 """Interventions by hand: shares, what has none, pairs of clips, layers without records, models without LoRA."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ from scipy import stats
 
 from core.analyses import causal
 from core.analyses.causal_measures import coincidence
+from core.analyses.causal_pairs import candidates, nearest
 from core.analyses.lens import kl_curve
 from core.analyses.request import AnalysisRequest
+from core.corpora.source import Listed
 from core.engine.interface import Pass
 from core.engine.interventions import DialPass, LayerPass, PatchPass
 from core.interventions import Dial
@@ -413,6 +416,26 @@ def test_minimal_pairs_are_of_one_speaker_and_where_possible_of_the_same_words(m
         row = one(rows, component=name, statistic="contrast")
         assert (row.value, row.n) == (pytest.approx(np.mean(values)), 4)
     assert ("lora" in {r.component for r in rows}) == bool(model.lora)
+
+
+def test_a_clip_alone_takes_its_partner_from_further_clips_and_these_are_no_pairs_of_their_own():
+    clip, *others = PAIRED
+    alone = request_of(LORA, clips=(clip,), parts=("patching",), pairing="minimal")
+    assert not causal.needs(alone)
+    needed = causal.needs(replace(alone, partners=tuple(others)))
+    assert {(task.clip, task.source) for task in needed} == {(clip, PAIRED[2])}
+    needed = causal.needs(replace(alone, partners=(PAIRED[3], PAIRED[4], clip)))
+    assert not needed, "the same class, another speaker, the same clip"
+
+
+def test_candidates_are_those_with_the_same_words_alone_where_there_are_any():
+    listed = [Listed(one.name, Path(one.name), one.label, one.speaker, transcript=one.transcript) for one in PAIRED]
+
+    def numbers(i):
+        return [listed.index(one) for one in candidates(PAIRED[i], listed, LORA)]
+
+    assert [numbers(i) for i in range(len(PAIRED))] == [[2], [0, 2, 3], [0], [1, 2], [], [], [], []]
+    assert nearest(PAIRED[1], (PAIRED[0], PAIRED[2], PAIRED[3])) == [PAIRED[3], PAIRED[2], PAIRED[0]]
 
 
 def test_a_dial_pairs_unlabelled_clip_takes_the_clean_runs_prediction():

@@ -331,6 +331,49 @@ def test_models_without_lora_have_pairs_of_clips_but_no_dial(analyze: Callable[.
     assert "1 of 3 clips have no partner" in reasons and "words differ" not in reasons
 
 
+def test_a_clip_alone_is_paired_with_the_nearest_of_its_source(analyze: Callable[..., Rows], tmp_path: Path) -> None:
+    """The two pairs of a selection are those of its clips alone."""
+    options = ("--causal", "patching", "--pairs", "minimal", "--frames", "audio")
+    both = analyze(*options)
+    alone = []
+    for name, partner in (("a.wav", "b.wav"), ("b.wav", "a.wav")):
+        alone.append(analyze(*options, "--where", f"name={name}"))
+        assert [clip["name"] for clip in run_json(tmp_path / "out")["partners"]] == [partner]
+        assert run_json(tmp_path / "out")["cache"]["misses"] == 0
+        assert analyze(*options, "--where", f"name={name}", "--partner", partner) == alone[-1]
+    shares = [row for row in both if row["statistic"] == "denoised_probability"]
+    assert len(shares) == 4 * LAYERS
+    for row in shares:
+        place = {name: row[name] for name in ("layer", "component", "statistic")}
+        assert float(row["value"]) == pytest.approx(np.mean([value(table, **place) for table in alone])), place
+    assert not analyze(*options, "--where", "name=c.wav"), "its speaker has no other clip"
+    assert "1 of 1 clips have no partner" in " ".join(note["reason"] for note in run_json(tmp_path / "out")["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (
+            ("--pairs", "minimal", "--where", "name=a.wav", "--partner", "c.wav"),
+            "c.wav makes no minimal pair with a.wav",
+        ),
+        (
+            ("--pairs", "minimal", "--where", "name=a.wav", "--partner", "d.wav"),
+            "d.wav makes no minimal pair with a.wav",
+        ),
+        (("--pairs", "minimal", "--partner", "b.wav"), "--partner is for one clip alone"),
+        (("--where", "name=a.wav", "--partner", "b.wav"), "--partner is for a minimal pair"),
+    ],
+)
+def test_a_partner_that_makes_no_pair_is_refused(
+    quick: Callable[..., Answer], registry: Path, folder: Path, tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    common = ("--models", "Wide", "--clips", f"folder:{folder}", "--registry", registry, "--out", tmp_path / "out")
+    answer = quick("analyze", "causal", *common, *words)
+    assert answer.code == 2 and why in answer.err and answer.err.count("\n") == 1
+    assert not (tmp_path / "out" / "causal.csv").exists()
+
+
 def test_a_clip_without_sound_in_the_span_does_not_keep_the_others(
     quick: Callable[..., Answer], registry: Path, folder: Path, tmp_path: Path
 ) -> None:

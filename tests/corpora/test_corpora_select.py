@@ -16,7 +16,7 @@ from core.audio.waveform import Waveform
 from core.corpora.clip import Clip
 from core.corpora.folds import make_folds
 from core.corpora.samples import samples_reader
-from core.corpora.select import Slice, choose, folds_of, identify, parse_where
+from core.corpora.select import Slice, choose, folds_of, identify, parse_where, write_where
 from core.corpora.source import Listed, list_source
 from core.corpora.uploads import Uploads
 from core.errors import Refusal
@@ -63,6 +63,12 @@ def test_where_is_read() -> None:
     assert parse_where("") == {}
     assert parse_where(" emotion = anger , speaker=Ses01F,") == {"emotion": "anger", "speaker": "Ses01F"}
     assert parse_where("dialog=a=b") == {"dialog": "a=b"}
+
+
+def test_a_name_with_a_comma_is_written_and_read() -> None:
+    where = {"name": "well, then.wav", "speaker": "S1"}
+    assert parse_where(write_where(where)) == where
+    assert parse_where(write_where({})) == {}
 
 
 @pytest.mark.parametrize("text", ["anger", "label=anger", "emotion=", "=anger", "emotion:anger"])

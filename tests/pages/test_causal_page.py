@@ -11,6 +11,7 @@ from core.store.key import Precision
 from core.ui import causal_dial, context
 from core.ui.causal_strip import parse, slider_key
 from core.ui.keys import Key
+from tests.conftest import save_sound
 from tests.pages.conftest import Dashboard, chart, until, words
 
 PAGE = "pages/7_Causal.py"
@@ -19,8 +20,8 @@ ALL = ["Frozen", "LoRA", "Wide"]
 
 
 def asked() -> AnalysisRequest:
-    """What the page's study is about."""
-    (pinned,) = context.board()._pinned.values()
+    """What the page's study is about, in the tab that was opened last."""
+    *_, pinned = context.board()._pinned.values()
     return pinned.study.question.request
 
 
@@ -92,10 +93,40 @@ def test_a_span_that_is_none_patches_all_and_says_so(dashboard: Dashboard, sourc
     assert asked().span is None and "is no time span" in words(app)
 
 
-def test_minimal_pairs_of_one_clip_say_that_it_takes_two(dashboard: Dashboard, source: str) -> None:
-    app = dashboard.open(PAGE, models=["LoRA"], look="patching", source=source, only="clip3.wav", pairs="minimal")
+def test_partners_of_one_clip_are_proposed_and_one_of_them_chosen(dashboard: Dashboard, source: str) -> None:
+    """The nearest in length first; the address and the command name the one that is taken."""
+    address = {"models": ["LoRA"], "look": "patching", "pairs": "minimal", "source": source}
+    app = dashboard.settle(dashboard.open(PAGE, only="clip1.wav", **address))
+    assert not app.exception and not app.error
+    assert app.selectbox(key=Key.PARTNER).options == ["clip3.wav", "clip7.wav"]
+    assert [one.name for one in asked().partners] == ["clip3.wav"]
+    assert "(happiness) against **clip3.wav** (sadness): words not known, 0.140 s longer" in words(app)
+    assert "1 pair" in words(app) and "--partner clip3.wav" in command(app)
+    app = dashboard.settle(dashboard.open(PAGE, only="clip1.wav", partner="clip7.wav", **address))
+    assert [one.name for one in asked().partners] == ["clip7.wav"] and "--partner clip7.wav" in command(app)
+    app.selectbox(key=Key.ONLY).set_value("clip5.wav").run()
     assert not app.exception
-    assert "takes two clips" in words(app) and not dashboard.engine.jobs()
+    assert [one.name for one in asked().partners] == ["clip7.wav"], "it is a partner of this one too"
+    app.selectbox(key=Key.ONLY).set_value("clip3.wav").run()
+    assert not app.exception
+    assert asked().partners[0].name in ("clip1.wav", "clip5.wav") and "makes no minimal pair" not in words(app)
+
+
+def test_a_partner_in_the_address_that_is_none_is_said(dashboard: Dashboard, source: str) -> None:
+    address = {"models": ["LoRA"], "look": "patching", "pairs": "minimal", "source": source, "only": "clip1.wav"}
+    app = dashboard.open(PAGE, partner="clip0.wav", **address)
+    assert not app.exception
+    assert "clip0.wav makes no minimal pair with clip1.wav" in words(app)
+    assert [one.name for one in asked().partners] == ["clip3.wav"]
+
+
+def test_a_clip_without_a_partner_says_why(dashboard: Dashboard, tmp_path: Path) -> None:
+    """A clip that nobody said anything about, as an upload."""
+    save_sound(tmp_path / "x.wav", 0.5, 0)
+    address = {"models": ["LoRA"], "look": "patching", "source": f"folder:{tmp_path}"}
+    app = dashboard.open(PAGE, only="x.wav", pairs="minimal", **address)
+    assert not app.exception
+    assert "x.wav has no partner here" in words(app) and not dashboard.engine.jobs()
 
 
 def test_a_split_is_not_used_and_it_says_so(dashboard: Dashboard, source: str) -> None:

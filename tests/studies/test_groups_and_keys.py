@@ -126,6 +126,8 @@ def test_a_result_is_of_everything_it_depends_on(world: World, done: Study) -> N
         "untrained": replace(request, untrained_seeds=2),
         "parts": replace(request, parts=("layers",)),
         "pairing": replace(request, pairing="minimal"),
+        "partners": replace(request, partners=(first,)),
+        "partner's words": replace(request, partners=(replace(first, transcript="other words"),)),
         "span": replace(request, span=(0.2, 0.8)),
     }
     keys = {name: result_key("contributions", one, precision).digest for name, one in changed.items()}
