@@ -10,13 +10,14 @@ INTERRUPTED = 130  # as shells report Ctrl-C
 
 def main(words: Sequence[str]) -> int:
     """Run one command; a Refusal becomes one line on stderr and exit code 2."""
-    from core.cli import analyze, evaluate, listing, train
+    from core.cli import analyze, evaluate, listing, report, train
     from core.cli.arguments import parse
     from core.cli.session import FAILED, WRONG_REQUEST
     from core.errors import Refusal
 
     commands = {
         "analyze": analyze.analyze,
+        "report": report.report,
         "models": listing.models,
         "clips": listing.clips,
         "cache": listing.cache,

@@ -1,108 +1,28 @@
 """`analyze`: run analyses on a selection of clips and write their numbers, and how they came about."""
 
 import argparse
-import math
-import time
-from collections.abc import Sequence
-from typing import Any
 
 from core.analyses.catalogue import ANALYSES
-from core.analyses.request import DEFAULT_FRAMES, AnalysisRequest
 from core.analyses.table import write_csv
-from core.analyses.tidy import Table
-from core.audio.decoder import decoder
-from core.audio.waveform import SAMPLE_RATE
-from core.cli.output import clip_json, failed_passes, group_directory, make_directory, model_json
-from core.cli.session import (
-    CASUALTIES,
-    DONE,
-    Selection,
-    choose_models,
-    complain,
-    parse_models,
-    progress,
-    select_clips,
-    session,
-    show,
-)
-from core.corpora.clip import Clip
-from core.corpora.samples import samples_reader
-from core.corpora.select import Unusable
-from core.corpora.uploads import Uploads
-from core.engine.build import local_engine
-from core.engine.interface import EngineStatus
+from core.cli.answering import answered
+from core.cli.output import group_directory, make_directory
+from core.cli.session import CASUALTIES, DONE, complain
 from core.errors import Refusal
-from core.models.describe import default_reference, describe_registry
-from core.models.info import ModelInfo
-from core.models.registry import Refused
-from core.provenance import origin, write_json
-from core.settings import Settings
-from core.store.store import Store
-from core.studies import partners
-from core.studies.answers import Answers, answer
-from core.studies.compute import tables
-from core.studies.slices import check_by
+from core.provenance import write_json
 
 
 def analyze(arguments: argparse.Namespace) -> int:
     """Write WHAT.csv for each analysis and run.json; casualties are listed there and on stderr."""
-    begun = time.monotonic()
-    names = parse_what(arguments.what)
-    by = None if arguments.by is None else check_by(arguments.by)
-    with session(arguments) as (settings, store):
-        if not 0 <= arguments.window < math.inf:
-            raise Refusal(f"--window is {arguments.window:g} s: give the second at which it begins, 0 or more.")
-        chosen = parse_models(arguments.models)
-        registry = describe_registry(settings.registry, store.index, download=True, names=chosen)
-        models, refused = choose_models(registry, chosen)
-        reference = default_reference(models, arguments.reference)
-        if arguments.span is not None and "causal" in names:
-            _check_span(arguments.span, models)
-        selection = select_clips(arguments, store)
-        if not selection.clips:
-            raise Refusal(f"None of the clips can be used; the first: {selection.unusable[0].reason}")
-        request = AnalysisRequest(
-            models=tuple(models),
-            clips=tuple(selection.clips),
-            reference=reference,
-            variant=arguments.variant,
-            frames=arguments.frames or DEFAULT_FRAMES[arguments.variant],
-            seed=arguments.seed,
-            window_start=round(arguments.window * SAMPLE_RATE),
-            untrained_seeds=arguments.untrained_seeds,
-            parts=arguments.causal,
-            pairing=arguments.pairs,
-            partners=_partners(arguments, names, selection, models, store),
-            span=arguments.span,
-        )
-        make_directory(arguments.out)
-        uploads = Uploads(settings.uploads_in_memory, settings.cache_dir / "uploads")
-        engine = local_engine(settings, store, samples_reader(decoder(), uploads))
-        try:
-            with progress("passes", 1) as bar:
-                answers = answer(
-                    names,
-                    request,
-                    engine,
-                    store,
-                    lambda names, groups: tables(names, groups, store, engine.precision),
-                    by=by,
-                    progress=lambda job, _: show(bar, job.total, job.done),
-                )
-            status = engine.status()
-        finally:
-            engine.close()
-        for group, results in answers.results.items():
-            directory = group_directory(arguments.out, group)
-            make_directory(directory)
-            for name, table in results.items():
-                write_csv(directory / f"{name}.csv", table.rows())
-        casualties = _casualties(refused, selection.unusable, answers)
-        run = describe_run(names, request, settings, status, answers, casualties, time.monotonic() - begun)
-        run["source_notes"] = list(selection.source.notes)
-        write_json(arguments.out / "run.json", run)
-    complain(casualties + [f"Note: {text}" for text in run["windowed"]])
-    return CASUALTIES if casualties else DONE
+    out = arguments.out
+    done = answered(arguments, parse_what(arguments.what), lambda: make_directory(out))
+    for group, results in done.answers.results.items():
+        directory = group_directory(out, group)
+        make_directory(directory)
+        for name, table in results.items():
+            write_csv(directory / f"{name}.csv", table.rows())
+    write_json(out / "run.json", done.run_json())
+    complain([*done.casualties, *(f"Note: {text}" for text in done.windowed())])
+    return CASUALTIES if done.casualties else DONE
 
 
 def parse_what(text: str) -> list[str]:
@@ -113,90 +33,3 @@ def parse_what(text: str) -> list[str]:
         there = f"{', '.join(ANALYSES)}, and all (but causal)"
         raise Refusal(f"{(unknown or ['nothing'])[0]!r} is no analysis; there are {there}.")
     return [name for name in ANALYSES if name in asked or ("all" in asked and name != "causal")]
-
-
-def describe_run(
-    names: Sequence[str],
-    request: AnalysisRequest,
-    settings: Settings,
-    status: EngineStatus,
-    answers: Answers[Table],
-    casualties: list[str],
-    seconds: float,
-) -> dict[str, Any]:
-    """Everything needed to cite and repeat a run."""
-    return {
-        **origin(),
-        "analyses": list(names),
-        "registry": str(settings.registry),
-        "variant": request.variant,
-        "frames": request.frames,
-        "seed": request.seed,
-        "untrained_seeds": request.untrained_seeds,
-        "window_start_s": request.window_start / SAMPLE_RATE,
-        "causal": request.parts,
-        "pairs": request.pairing,
-        "partners": [clip_json(clip) for clip in request.partners],
-        "span_s": request.span,
-        "device": status.device,
-        "dtype": status.precision.dtype,
-        "reference": request.reference,
-        "models": [model_json(model) for model in request.models],
-        "clips": [clip_json(clip) for clip in request.clips],
-        "groups": {name: [clip.clip_id for clip in group.clips] for name, group in answers.groups.items() if name},
-        "windowed": windowed(request.models, request.clips, request.window_start),
-        "wall_time_s": round(seconds, 3),
-        "cache": {"hits": answers.hits, "misses": answers.computed},
-        "casualties": casualties,
-        "notes": [
-            {"analysis": name, "about": note.about, "reason": note.reason} | ({"group": group} if group else {})
-            for group, results in answers.results.items()
-            for name, table in results.items()
-            for note in table.notes
-        ],
-    }
-
-
-def windowed(models: Sequence[ModelInfo], clips: Sequence[Clip], window_start: int) -> list[str]:
-    """One sentence for each clip of which a model saw only a window."""
-    lines = []
-    for clip in clips:
-        short = [model for model in models if clip.n_samples > model.shape.window_samples]
-        if short:
-            start = window_start / SAMPLE_RATE
-            end = start + min(model.shape.window_samples for model in short) / SAMPLE_RATE
-            lines.append(
-                f"{clip.name} is {clip.n_samples / SAMPLE_RATE:.1f} s long: only {start:g} to {end:g} s were "
-                f"analysed ({', '.join(model.name for model in short)}); --window moves that."
-            )
-    return lines
-
-
-def _check_span(span: tuple[float, float], models: Sequence[ModelInfo]) -> None:
-    """Refuses a span that no run of one of the models can hold."""
-    for model in models:
-        seconds = model.shape.window_samples / model.shape.sampling_rate
-        if span[1] > seconds:
-            raise Refusal(
-                f"--span ends at {span[1]:g} s, but {model.name} hears {seconds:g} s: give 0-{seconds:g} or less."
-            )
-
-
-def _partners(
-    arguments: argparse.Namespace, names: Sequence[str], selection: Selection, models: Sequence[ModelInfo], store: Store
-) -> tuple[Clip, ...]:
-    """Where the one clip that is asked for gets its partner from; of several clips each has another one of them."""
-    if "causal" not in names or "patching" not in arguments.causal or arguments.pairs != "minimal":
-        if arguments.partner is not None:
-            raise Refusal("--partner is for a minimal pair: add --pairs minimal, and causal to the analyses.")
-        return ()
-    if len(selection.clips) > 1:
-        if arguments.partner is not None:
-            raise Refusal("--partner is for one clip alone: choose it with --where name=….")
-        return ()
-    (clip,) = selection.clips
-    return partners.of_all(clip, selection.source.clips, models, decoder(), store.index, arguments.partner)
-
-
-def _casualties(refused: list[Refused], unusable: list[Unusable], answers: Answers[Table]) -> list[str]:
-    return [entry.reason for entry in refused] + [clip.reason for clip in unusable] + failed_passes(answers.failures)

@@ -46,50 +46,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     analyze.add_argument("--models", required=True, metavar="A,B", help="names in the registry, or all")
     analyze.add_argument("--out", required=True, type=Path, metavar="DIR", help="where WHAT.csv and run.json go")
     analyze.add_argument(
-        "--reference", metavar="NAME", help="compare with this one (default: the group's frozen model)"
-    )
-    analyze.add_argument("--variant", choices=VARIANTS, default="published")
-    analyze.add_argument("--frames", choices=("all", "audio"), help="default: audio for corrected, else all")
-    analyze.add_argument(
-        "--untrained-seeds",
-        type=_count,
-        default=1,
-        metavar="N",
-        help="draws of each untrained counterpart (default: 1)",
-    )
-    analyze.add_argument(
-        "--window", type=float, default=0.0, metavar="SECONDS", help="where the window begins in clips longer than it"
-    )
-    analyze.add_argument(
         "--by",
         metavar="FIELD",
         help="split by emotion, speaker, session or correct:MODEL, into DIR/GROUP/WHAT.csv",
     )
-    analyze.add_argument(
-        "--causal",
-        type=_parts,
-        default=CAUSAL_PARTS,
-        metavar="PART,…",
-        help=f"parts of causal: {', '.join(CAUSAL_PARTS)} (default: both)",
-    )
-    analyze.add_argument(
-        "--pairs",
-        choices=PAIRINGS,
-        default="dial",
-        help="causal: patch between LoRA on and off, minimal pairs of clips, or clip and noise (default: dial)",
-    )
-    analyze.add_argument(
-        "--partner",
-        metavar="NAME",
-        help="causal: the other clip of one clip's minimal pair (default: the nearest one of its source)",
-    )
-    analyze.add_argument(
-        "--span", type=_span, metavar="A-B", help="causal: patch only from A to B seconds of the window, as 0.2-0.8"
-    )
-    _add_registry(analyze)
     _add_clips(analyze)
-    _add_device(analyze)
-    _add_cache(analyze)
+    _add_analysis(analyze)
+
+    report = commands.add_parser("report", help="the pages' answers and charts in one HTML file")
+    report.add_argument("what", metavar="WHAT", nargs="?", default="all", help="as for analyze (default: all)")
+    report.add_argument("--models", default="all", metavar="A,B", help="names in the registry, or all (default)")
+    report.add_argument("--out", required=True, type=Path, metavar="FILE", help="the HTML file")
+    report.add_argument("--title", default="LoRAscope report", metavar="TEXT", help="its title")
+    _add_clips(report, default=["demo"])
+    _add_analysis(report)
+    report.set_defaults(by=None)
 
     _add_train(commands.add_parser("train", help="train an adapter, a head or a whole encoder, fold by fold"))
 
@@ -106,6 +77,47 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     demo = commands.add_parser("demo", help="rebuild the embedded demo from nothing (about two hours)")
     demo.add_argument("--out", type=Path, metavar="DIR", help="where to build (default: demo/ of the repository)")
     return parser.parse_args(words)
+
+
+def _add_analysis(parser: argparse.ArgumentParser) -> None:
+    """Options of whatever runs analyses."""
+    parser.add_argument("--reference", metavar="NAME", help="compare with this one (default: the group's frozen model)")
+    parser.add_argument("--variant", choices=VARIANTS, default="published")
+    parser.add_argument("--frames", choices=("all", "audio"), help="default: audio for corrected, else all")
+    parser.add_argument(
+        "--untrained-seeds",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="draws of each untrained counterpart (default: 1)",
+    )
+    parser.add_argument(
+        "--window", type=float, default=0.0, metavar="SECONDS", help="where the window begins in clips longer than it"
+    )
+    parser.add_argument(
+        "--causal",
+        type=_parts,
+        default=CAUSAL_PARTS,
+        metavar="PART,…",
+        help=f"parts of causal: {', '.join(CAUSAL_PARTS)} (default: both)",
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=PAIRINGS,
+        default="dial",
+        help="causal: patch between LoRA on and off, minimal pairs of clips, or clip and noise (default: dial)",
+    )
+    parser.add_argument(
+        "--partner",
+        metavar="NAME",
+        help="causal: the other clip of one clip's minimal pair (default: the nearest one of its source)",
+    )
+    parser.add_argument(
+        "--span", type=_span, metavar="A-B", help="causal: patch only from A to B seconds of the window, as 0.2-0.8"
+    )
+    _add_registry(parser)
+    _add_device(parser)
+    _add_cache(parser)
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -154,10 +166,11 @@ def _add_registry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--registry", type=Path, metavar="FILE", help="models (default: models.toml of the repository)")
 
 
-def _add_clips(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def _add_clips(parser: argparse.ArgumentParser, *, required: bool = True, default: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--clips",
-        required=required,
+        required=required and default is None,
+        default=default,
         nargs="+",
         metavar="SOURCE",
         help="demo, iemocap:/path, folder:/path, dataset:…, or audio files",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from core.analyses.table import csv_text
 from core.analyses.tidy import Table
 
 
@@ -21,3 +22,12 @@ class Drawing:
     how_to_read: str
     formula: str
     formula_note: str
+
+    def csv(self) -> str:
+        """The rows as the command line writes them; of several groups each with its name in front."""
+        texts = {group: csv_text(table.rows()) for group, table in self.numbers.items()}
+        if list(texts) == [""]:
+            return texts[""]
+        lines = [f"{group},{line}" for group, text in texts.items() for line in text.splitlines()[1:]]
+        header = next(iter(texts.values())).splitlines()[0]
+        return "\n".join([f"group,{header}", *lines]) + "\n"

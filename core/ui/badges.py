@@ -5,14 +5,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.corpora.source import DEMO
+from core.figures.words import SYNTHETIC, SYNTHETIC_HELP
 from core.models.info import ModelInfo
 from core.ui.links import PAGES
-
-SYNTHETIC = "Synthetic demo"
-SYNTHETIC_HELP = (
-    "Small models in the real formats, trained on computer-made speech. They show what "
-    "LoRAscope does and say nothing about people's emotions. Details: `demo/MODEL_CARD.md` and `demo/DATA_CARD.md`."
-)
 
 
 def head(path: str, models: Sequence[ModelInfo], source: str) -> None:

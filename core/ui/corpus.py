@@ -7,7 +7,6 @@ from typing import NoReturn
 import streamlit as st
 
 from core.analyses.request import AnalysisRequest
-from core.analyses.table import csv_text
 from core.corpora.select import choose
 from core.corpora.source import UPLOADS
 from core.errors import Refusal
@@ -171,7 +170,7 @@ def as_chart(key: Key, drawing: Drawing, stem: str, again: Reproduce) -> Chart:
         formula=drawing.formula,
         formula_note=drawing.formula_note,
         table=lambda: _rows(drawing),
-        csv=lambda: _csv(drawing),
+        csv=drawing.csv,
         filename=stem,
         reproduce=again,
     )
@@ -189,13 +188,3 @@ def _rows(drawing: Drawing) -> list[dict[str, object]]:
 
 
 _SHOWN = ("model", "versus", "layer", "module", "component", "statistic", "value", "ci_low", "ci_high", "n")
-
-
-def _csv(drawing: Drawing) -> str:
-    """The rows as the command line writes them; of several groups each with its name in front."""
-    texts = {group: csv_text(table.rows()) for group, table in drawing.numbers.items()}
-    if list(texts) == [""]:
-        return texts[""]
-    lines = [f"{group},{line}" for group, text in texts.items() for line in text.splitlines()[1:]]
-    header = next(iter(texts.values())).splitlines()[0]
-    return "\n".join([f"group,{header}", *lines]) + "\n"

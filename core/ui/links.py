@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core.figures.words import QUESTIONS
 from core.ui.keys import CARRIED, FILTERS, NUMBERS, Key
 
 Parameters = dict[str, str | list[str]]
@@ -49,13 +50,13 @@ PAGES = (
         CONTRIBUTIONS,
         "Contributions",
         ":material/stacked_line_chart:",
-        "Where in depth does LoRA write, and how strongly?",
+        QUESTIONS["contributions"],
     ),
-    Page(LENS, "Lens", ":material/search:", "At which depth does each model know its answer, and is it right?"),
-    Page(SPECTRA, "Spectra", ":material/bar_chart:", "How many directions do adapters use, forward and backward?"),
-    Page(SIMILARITY, "Similarity", ":material/grid_on:", "Do A and B move together, and which depths are alike?"),
-    Page(RANKS, "Ranks", ":material/layers:", "What does more rank buy?"),
-    Page(CAUSAL, "Causal", ":material/tune:", "Which layers' LoRA does the model need?"),
+    Page(LENS, "Lens", ":material/search:", QUESTIONS["lens"]),
+    Page(SPECTRA, "Spectra", ":material/bar_chart:", QUESTIONS["spectra"]),
+    Page(SIMILARITY, "Similarity", ":material/grid_on:", QUESTIONS["cka"]),
+    Page(RANKS, "Ranks", ":material/layers:", QUESTIONS["ranks"]),
+    Page(CAUSAL, "Causal", ":material/tune:", QUESTIONS["causal"]),
     Page(
         MODELS,
         "Models",

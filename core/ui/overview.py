@@ -7,11 +7,11 @@ import streamlit as st
 from core.corpora.source import DEMO
 from core.errors import Refusal
 from core.figures.layout import number
+from core.figures.words import SYNTHETIC, SYNTHETIC_HELP
 from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.settings import settings
 from core.ui import context
-from core.ui.badges import SYNTHETIC, SYNTHETIC_HELP
 from core.ui.highlights import Look, highlights
 from core.ui.links import CLIP, HOME, PAGES, Parameters, carried, to_clip
 from core.ui.selection import default_models

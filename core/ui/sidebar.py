@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.analyses.request import DEFAULT_FRAMES, Frames, Variant
+from core.figures.words import VARIANTS
 from core.models.describe import Models, default_reference
 from core.models.info import ModelInfo
 from core.ui import sources
@@ -10,18 +11,11 @@ from core.ui.keys import Key
 from core.ui.links import PAGES, carried
 from core.ui.selection import Selection, default_models
 
-VARIANTS: tuple[Variant, ...] = ("published", "released", "corrected")
 FRAMES: tuple[Frames, ...] = ("all", "audio")
 
-_VARIANT_HELP = """The same question, computed in up to three ways; under each chart, Formula says which one is shown.
+_VARIANT_HELP = f"""The same question, computed in up to three ways; under each chart, Formula says which one is shown.
 
-- **published**: the paper's formulas (Ma, Sang, Li 2025) as written. The lens reads the raw residual stream, without
-  the encoder's final layer norm; KL is D(point ‖ model); CKA is biased HSIC over features flattened over all frames.
-- **released**: what the authors' code computes, quirks included. KL runs the other way, D(model ‖ point), and CKA's
-  series are the notebook's own, under their true names.
-- **corrected**: what we recommend. The final layer norm comes first, so that over all frames the last point is exactly
-  the model's own answer; CKA is unbiased, over averages of the frames with sound; an untrained adapter keeps the
-  trained head.
+{chr(10).join(f"- **{name}**: {text}" for name, text in VARIANTS.items())}
 
 Contributions are the same in all three."""
 _FRAMES_HELP = """Whisper always sees a full window, so a short clip is mostly padding.
@@ -76,7 +70,7 @@ def _choose_models(known: Models) -> tuple[tuple[ModelInfo, ...], ModelInfo | No
 def _choose_variant() -> tuple[Variant, Frames]:
     variant = st.segmented_control(
         "Variant",
-        VARIANTS,
+        list(VARIANTS),
         default="published",
         required=True,
         key=Key.VARIANT,

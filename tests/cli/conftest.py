@@ -24,7 +24,7 @@ def quick(
 ) -> Callable[..., Answer]:
     """The same commands in this process, models too: nothing to start. The cache is the test's own."""
     from core.__main__ import main
-    from core.cli import analyze, evaluate, listing
+    from core.cli import answering, evaluate, listing
     from core.engine.build import local_engine, worker_config
     from core.engine.local import LocalEngine
     from core.engine.runner import Runner
@@ -36,7 +36,7 @@ def quick(
         monkeypatch.delenv(name)
     monkeypatch.setenv("LORASCOPE_DEVICE", "cpu")
     monkeypatch.setenv("LORASCOPE_CACHE_DIR", str(tmp_path / "cache"))
-    for module in (analyze, evaluate, listing):
+    for module in (answering, evaluate, listing):
         monkeypatch.setattr(module, "local_engine", in_process)
 
     def run(*words: object) -> Answer:

@@ -72,8 +72,8 @@ def main(view: View, measure: Measure = "KL", *, difference: bool = False) -> Dr
         numbers,
         f"{measure if view.by else 'KL, overlap, accuracy and UAR'} of the lens over depth{what}. {answer(view)}",
         "Every point is what the model's own head would say there. KL 0 and overlap 1: it already says what the model "
-        "will. Accuracy and UAR ask whether that is right; the dotted line is chance. Press a marker for the clips "
-        f"behind it. {BANDS}",
+        "will. Accuracy and UAR ask whether that is right; the dotted line is chance. "
+        f"{BANDS}",
         r"\begin{gathered}"
         + r" \\ ".join(
             (
@@ -185,8 +185,7 @@ def trajectories(view: View, group: str = "") -> Drawing:
         "What the head would say at each depth, averaged over the clips"
         f"{whose}: over all classes' clips alike, a class that stays on top is a bias; split by emotion, you see where "
         f"in depth its clips are taken for what.{left_out} {BANDS}",
-        r"\begin{gathered}"
-        + FORMULA["layer_class_heatmaps"][view.variant].replace(r"\end{gathered}", "")
+        FORMULA["layer_class_heatmaps"][view.variant].replace(r"\end{gathered}", "")
         + r" \\ \bar{\pi}_l(c) = \tfrac{1}{n} \sum_{\text{clips}} \pi_l(c) \end{gathered}",
         NOTES[view.variant],
     )

@@ -123,9 +123,9 @@ def maps(view: View, kind: str, target: str, picked: Collection[str] = ()) -> Dr
         {"": rows.pick(module=tuple({name for model in view.models for name in modules(model, target)}))},
         f"{kind} maps of {len(clips)} clips, {len(view.models)} adapters by {len(grid.layers)} depths, by emotion."
         + (f" {len(picked)} clips stand out." if picked else ""),
-        "Each point is a clip, where A of that layer puts it; the same clip is in every panel. Draw around some with "
-        "the mouse: they stand out everywhere and are listed below. Distances between far groups, and the size of a "
-        "group, mean nothing in t-SNE; the small number is the silhouette, measured before the map was made.",
+        "Each point is a clip, where A of that layer puts it; the same clip is in every panel. Distances between far "
+        "groups, and the size of a group, mean nothing in t-SNE; the small number is the silhouette, measured before "
+        "the map was made.",
         _FORMULA[kind],
         _note(view.variant, kind),
     )

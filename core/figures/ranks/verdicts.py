@@ -158,7 +158,7 @@ def _alone(view: View, target: str) -> str:
     return (
         f"**{model.name}** separates emotions most at layer {found.at[at]}: silhouette "
         f"{number(float(found.value[at]))}{inside}{across(found.n, view.speakers())}. "
-        "With one rank there is nothing to compare: choose another in the sidebar."
+        "With one rank there is nothing to compare."
     )
 
 
