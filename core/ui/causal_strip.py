@@ -33,6 +33,9 @@ def draw(model: ModelInfo) -> Dial:
                 f"layer {layer}",
                 0.0,
                 MAX_GAIN,
+                # Also as the default: where the page runs again before the browser drew its first run, that is all the
+                # browser gets to know.
+                value=float(st.session_state[key]),
                 step=_STEP,
                 key=key,
                 width=_WIDTH,

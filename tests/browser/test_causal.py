@@ -128,6 +128,21 @@ def test_a_turned_layer_is_seen_within_a_pass_and_two_interactions(
     assert tab.problems == []
 
 
+def test_sliders_stand_where_the_dial_is_from_the_first_pass_on(tmp_path: Path, chromium: Browser) -> None:
+    """While the first passes are made, the page runs again and again before the browser has drawn it."""
+    names = [f"LoRA r={rank}" for rank in (8, 32, 64)]
+    gains = (1.0, 1.0, 0.5, *(1.0,) * 5)
+    with dashboard(tmp_path / "cache") as cold:
+        for name in names:
+            with tab_of(cold, chromium) as tab:
+                dial = ",".join(f"{gain:g}" for gain in gains)
+                tab.open(f"/Causal?{urlencode({'look': 'dial', 'model': name, 'only': CLIP, 'dial': dial})}")
+                tab.page.wait_for_function(f"({_DRAWN})(3)")
+                sliders = tab.page.locator(".st-key-dial_strip input[type=range]")
+                assert tuple(float(one.input_value()) for one in sliders.all()) == gains
+                assert tab.problems == []
+
+
 def heatmap(tab: Tab) -> list[list[float | None]]:
     """Cells of the restored shares."""
     return tab.page.evaluate(
