@@ -15,6 +15,7 @@ from core.cli.output import clip_json, failed_passes, model_json
 from core.cli.session import Selection, choose_models, parse_models, progress, select_clips, session, show
 from core.corpora.clip import Clip
 from core.corpora.samples import samples_reader
+from core.corpora.select import parse_where
 from core.corpora.uploads import Uploads
 from core.engine.build import local_engine
 from core.engine.interface import EngineStatus
@@ -166,12 +167,12 @@ def _check_span(span: tuple[float, float], models: Sequence[ModelInfo]) -> None:
 def _partners(
     arguments: argparse.Namespace, names: Sequence[str], selection: Selection, models: Sequence[ModelInfo], store: Store
 ) -> tuple[Clip, ...]:
-    """Where the one clip that is asked for gets its partner from; of several clips each has another one of them."""
+    """Of a clip that is asked for by name, which makes it the only one; of a slice, each has another clip of it."""
     if "causal" not in names or "patching" not in arguments.causal or arguments.pairs != "minimal":
         if arguments.partner is not None:
             raise Refusal("--partner is for a minimal pair: add --pairs minimal, and causal to the analyses.")
         return ()
-    if len(selection.clips) > 1:
+    if "name" not in parse_where(arguments.where):
         if arguments.partner is not None:
             raise Refusal("--partner is for one clip alone: choose it with --where name=….")
         return ()

@@ -346,6 +346,7 @@ def test_a_clip_alone_is_paired_with_the_nearest_of_its_source(analyze: Callable
     for row in shares:
         place = {name: row[name] for name in ("layer", "component", "statistic")}
         assert float(row["value"]) == pytest.approx(np.mean([value(table, **place) for table in alone])), place
+    assert not analyze(*options, "--limit", 1), "a slice has its partners within it"
     assert not analyze(*options, "--where", "name=c.wav"), "its speaker has no other clip"
     assert "1 of 1 clips have no partner" in " ".join(note["reason"] for note in run_json(tmp_path / "out")["notes"])
 

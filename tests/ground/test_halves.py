@@ -41,6 +41,7 @@ FORBIDDEN = {
     "core/analyses": (*DRAWING, *ENGINE, "core.studies", "core.cli", *HEAVY),
     "core/studies": (*DRAWING, "core.cli", *HEAVY),
     "core/figures": (*WEB, "core.studies", "core.store", "core.engine", "core.cli", *HEAVY),
+    "core/report": (*WEB, "core.studies", "core.store", "core.engine", "core.cli", *HEAVY),
     "core/cli": WEB,
     "core/ui": HEAVY,
     "pages": HEAVY,
