@@ -92,7 +92,8 @@ def coincidence(
 ) -> Estimate:
     """Spearman's rank correlation over layers of two means over clips, its jackknife over speakers, n the layers.
 
-    NaN with fewer than 3 layers, or where a side is the same at all of them.
+    NaN with fewer than 3 layers, or where a side is the same at all of them. The interval is cut at ±1, past which no
+    correlation lies.
     """
 
     def sides(kept: Int[np.ndarray, " kept"]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +102,8 @@ def coincidence(
         return x[there], y[there]
 
     found = jackknife(lambda kept: np.asarray(_spearman(*sides(kept))), speakers).at()
-    return Estimate(found.value, found.low, found.high, len(sides(np.arange(len(speakers)))[0]))
+    low, high = (None if end is None else float(np.clip(end, -1.0, 1.0)) for end in (found.low, found.high))
+    return Estimate(found.value, low, high, len(sides(np.arange(len(speakers)))[0]))
 
 
 def _of_class(

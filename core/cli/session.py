@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from core import commas
 from core.audio.decoder import decoder
 from core.corpora.clip import Clip
 from core.corpora.select import Slice, Unusable, choose, identify, parse_where
@@ -57,7 +58,7 @@ def select_clips(arguments: argparse.Namespace, store: Store) -> Selection:
 
 def parse_models(text: str) -> list[str] | None:
     """Model names from the command line; None for all of them."""
-    names = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    names = list(dict.fromkeys(commas.split(text)))
     if not names:
         raise Refusal("--models names no model: give names from the registry, or all.")
     return None if names == ["all"] else names

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core import commas
 from core.audio.decoder import Decoder
 from core.corpora.clip import Clip
 from core.corpora.folds import FEWEST_SPEAKERS, natural_order
@@ -23,7 +24,6 @@ _NUMBERED = {  # 1, Ses01, Session1; 1, fold1
     "session": re.compile(r"(?:ses(?:sion)?)? ?0*(\d+)", re.IGNORECASE),
     "fold": re.compile(r"(?:fold)? ?0*(\d+)", re.IGNORECASE),
 }
-_COMMA = re.compile(r"(?<!\\),")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Unusable:
 
 
 def parse_where(text: str) -> dict[str, str]:
-    r"""`emotion=anger,speaker=Ses01F` → a mapping; refuses unknown fields. A comma within a value is written `\,`."""
+    """`emotion=anger,speaker=Ses01F` → a mapping; refuses unknown fields. Commas as in core/commas.py."""
     where = {}
-    for part in filter(None, (piece.strip() for piece in _COMMA.split(text))):
-        field, equals, value = (word.strip().replace("\\,", ",") for word in part.partition("="))
+    for part in commas.split(text):
+        field, equals, value = (word.strip() for word in part.partition("="))
         if field not in FIELDS or not equals or not value:
             raise Refusal(f"{part!r} in --where is not understood: write {'=…, '.join(FIELDS)}=…, separated by commas.")
         where[field] = value
@@ -57,7 +57,7 @@ def parse_where(text: str) -> dict[str, str]:
 
 def write_where(where: Mapping[str, str]) -> str:
     """What `parse_where` understands."""
-    return ",".join(f"{field}={value}".replace(",", "\\,") for field, value in where.items())
+    return commas.join(f"{field}={value}" for field, value in where.items())
 
 
 def choose(listed: Sequence[Listed], chosen: Slice) -> list[Listed]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from core import paths
+from core import commas, paths
 from core.analyses.request import CAUSAL_PARTS, AnalysisRequest
 from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
@@ -37,7 +37,7 @@ def reproduce(
         return Reproduce(view, "", source)
     registry = settings().registry
     options: Options = {
-        "models": ",".join(model.name for model in selection.models),
+        "models": commas.join(model.name for model in selection.models),
         "reference": selection.reference.name,
         **source,
         "by": selection.clips.by,

@@ -66,7 +66,7 @@ def test_where_is_read() -> None:
 
 
 def test_a_name_with_a_comma_is_written_and_read() -> None:
-    where = {"name": "well, then.wav", "speaker": "S1"}
+    where = {"name": "well, then,.wav", "speaker": "S1"}
     assert parse_where(write_where(where)) == where
     assert parse_where(write_where({})) == {}
 
