@@ -86,6 +86,12 @@ def _minimal_notes(clips: Sequence[Clip], sources: Mapping[str, Clip], model: Mo
     both = [(clip, sources[clip.clip_id]) for clip in clips if clip.clip_id in sources]
     if other := sum(not same_words(clip, source) for clip, source in both):
         notes.append(Note(about, f"In {other} of {len(both)} pairs the words differ, or are not known."))
+    if mutual := sum(source.clip_id in sources and sources[source.clip_id] == clip for clip, source in both):
+        reason = (
+            f"{mutual} of {len(both)} clips are their partner's partner: what one direction restores there, the "
+            "other loses."
+        )
+        notes.append(Note(about, reason))
     if any(clip.n_samples != source.n_samples for clip, source in both):
         reason = "Clips of a pair differ in length: frames are mapped linearly over those of each that hold audio."
         notes.append(Note(about, reason))

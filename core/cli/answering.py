@@ -167,14 +167,14 @@ def _check_span(span: tuple[float, float], models: Sequence[ModelInfo]) -> None:
 def _partners(
     arguments: argparse.Namespace, names: Sequence[str], selection: Selection, models: Sequence[ModelInfo], store: Store
 ) -> tuple[Clip, ...]:
-    """Of a clip that is asked for by name, which makes it the only one; of a slice, each has another clip of it."""
+    """Of a clip that is asked for by name; of a slice's clips each has another one of the slice."""
     if "causal" not in names or "patching" not in arguments.causal or arguments.pairs != "minimal":
         if arguments.partner is not None:
             raise Refusal("--partner is for a minimal pair: add --pairs minimal, and causal to the analyses.")
         return ()
-    if "name" not in parse_where(arguments.where):
+    if "name" not in parse_where(arguments.where) or len(selection.clips) > 1:
         if arguments.partner is not None:
-            raise Refusal("--partner is for one clip alone: choose it with --where name=….")
+            raise Refusal("--partner is for one clip alone: choose it with --where name=…, a name of its own.")
         return ()
     (clip,) = selection.clips
     return partners.of_all(clip, selection.source.clips, models, decoder(), store.index, arguments.partner)

@@ -10,6 +10,7 @@ from core.cli.session import CASUALTIES, DONE, complain
 from core.corpora.source import DEMO
 from core.errors import Refusal
 from core.figures.view import View
+from core.provenance import write_text
 
 _SUFFIXES = (".html", ".htm")
 
@@ -26,15 +27,31 @@ def report(arguments: argparse.Namespace) -> int:
     if not asked:
         raise Refusal(f"{arguments.what} has no section in a report; there are {', '.join(SECTIONS)}.")
     also = [other for name in asked for other in ALSO.get(name, ())]
-    done = answered(arguments, list(dict.fromkeys([*asked, *also])), lambda: make_directory(out.parent))
+    done = answered(arguments, list(dict.fromkeys([*asked, *also])), lambda: _make_room(out))
     synthetic = DEMO in arguments.clips or any(model.synthetic for model in done.request.models)
-    found = sections(asked, _view(done), done.request)
-    text = page(arguments.title, found, done.request, done.run_json(), synthetic=synthetic)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(out)
+    found = {name: sections([name], _view(done), done.request) for name in asked}
+    empty = [name for name, of in found.items() if not of]
+    if len(empty) == len(asked):
+        raise Refusal(f"There is nothing to report: {', '.join(empty)} can't say anything of these models and pairs.")
+    shown = [section for of in found.values() for section in of]
+    text = page(arguments.title, shown, done.request, done.run_json(), synthetic=synthetic, empty=empty)
+    try:
+        write_text(out, text)
+    except OSError as error:
+        raise Refusal(f"{out} can't be written ({error.strerror}): give another --out.") from error
     complain([*done.casualties, *(f"Note: {line}" for line in done.windowed())])
     return CASUALTIES if done.casualties else DONE
+
+
+def _make_room(out: Path) -> None:
+    """Refuses, before anything is computed, what can't become a file."""
+    make_directory(out.parent)
+    try:
+        taken = out.is_dir()
+    except OSError as error:
+        raise Refusal(f"{out} can't be written ({error.strerror}): give another --out.") from error
+    if taken:
+        raise Refusal(f"{out} is a directory: give the name of an HTML file in it.")
 
 
 def _view(done: Answered) -> View:

@@ -23,6 +23,10 @@ class Drawing:
     formula: str
     formula_note: str
 
+    def __post_init__(self) -> None:
+        """`alt` may hold an answer, but is read aloud as it is: no marks, no line breaks."""
+        object.__setattr__(self, "alt", self.alt.replace("**", "").replace("  \n", " "))
+
     def csv(self) -> str:
         """The rows as the command line writes them; of several groups each with its name in front."""
         texts = {group: csv_text(table.rows()) for group, table in self.numbers.items()}

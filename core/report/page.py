@@ -27,14 +27,23 @@ _LATEX = {  # what the converter would draw as one line, or as its name
     r"\arg\max": r"\text{arg max}",
     r"\Big\{": r"\left\{",
     r"\Big\}": r"\right\}",
+    r"\Big(": r"\left(",
+    r"\Big)": r"\right)",
 }
 _SPECIAL = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # in JSON within a script no tag may begin or end
 
 
 def page(
-    title: str, sections: Sequence[Section], request: AnalysisRequest, run: Mapping[str, Any], *, synthetic: bool
+    title: str,
+    sections: Sequence[Section],
+    request: AnalysisRequest,
+    run: Mapping[str, Any],
+    *,
+    synthetic: bool,
+    empty: Sequence[str] = (),
 ) -> str:
-    """The whole file. `run` is what `analyze` writes to run.json; `synthetic`: a model or the clips are the demo's."""
+    """The whole file. `run` is what `analyze` writes to run.json; `synthetic`: a model or the clips are the demo's;
+    `empty` are analyses that have nothing to show of these models."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["markdown"] = lambda text: _MARKDOWN.render(text)
     template = environment.from_string((files("core.report") / "page.html.jinja").read_text(encoding="utf-8"))
@@ -48,6 +57,7 @@ def page(
         run=run,
         variant=VARIANTS[request.variant],
         synthetic=(SYNTHETIC, SYNTHETIC_HELP) if synthetic else None,
+        empty=empty,
         plotly=get_plotlyjs(),
         settings=json.dumps(
             {"ink": INK, "text": [LIGHT_TEXT, DARK_TEXT], "config": CONFIG | {"displayModeBar": "hover"}}
@@ -70,6 +80,7 @@ def _section(number: int, section: Section) -> dict[str, Any]:
 def _chart(number: str, heading: str, drawing: Drawing) -> dict[str, Any]:
     return {
         "heading": heading,
+        "known": any(row.value is not None for table in drawing.numbers.values() for row in table.rows()),
         "figure": _replaced(drawing.figure.to_json(), _SPECIAL),
         "height": drawing.figure.layout.height,
         "alt": drawing.alt,

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.corpora.clip import Clip
+from core.errors import Refusal
 from core.figures import causal as figures
 from core.interventions import PAIRINGS, Pairing
 from core.models.describe import Models
 from core.models.info import ModelInfo
 from core.ui import causal_partner, causal_span, corpus, links, status
 from core.ui.choice import one_of
+from core.ui.clips import resolve
 from core.ui.corpus import Corpus
 from core.ui.keys import Key
 from core.ui.selection import Selection
@@ -97,11 +100,11 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
         status.draw()
         st.stop()
     partners = () if partner is None else (partner,)
-    span = causal_span.asked(model, alone)
+    span = causal_span.asked(model, _alone(selection))
     page = _ask(known, selection, split, parts=("patching",), pairing=pairing, partners=partners, span=span)
     view = page.view
     with controls:
-        _cost(page)
+        _cost(page, minimal=pairing == "minimal")
     page.answer(figures.answer_patching(view))
     if alone:
         clip = page.study.question.request.clips[0]
@@ -115,8 +118,19 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
     page.notes()
 
 
-def _cost(page: Corpus) -> None:
+def _alone(selection: Selection) -> Clip | None:
+    chosen = selection.clips
+    if chosen.clip is None:
+        return None
+    try:
+        return resolve(chosen.source, chosen.clip, selection.models, 0.0).clip
+    except Refusal:
+        return None  # the page's own question says why
+
+
+def _cost(page: Corpus, *, minimal: bool = False) -> None:
     """How many passes these clips take, in a line that is always there."""
     each = _PASSES * page.view.models[0].shape.layers
-    total = grouped(each * page.view.total)
-    st.caption(f"About {each} passes a clip, {total} in all; each is made once and kept.", width="content")
+    # of minimal pairs nobody knows yet how many there are
+    count = "pair" if minimal else f"clip, {grouped(each * page.view.total)} in all"
+    st.caption(f"About {each} passes a {count}; each is made once and kept.", width="content")

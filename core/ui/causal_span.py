@@ -10,7 +10,7 @@ from core.errors import Refusal
 from core.figures.causal import span_alt, span_view
 from core.figures.layout import CONFIG, number
 from core.models.info import ModelInfo
-from core.ui import context
+from core.ui import context, links
 from core.ui.keys import Key
 from core.ui.notices import notice
 
@@ -19,17 +19,25 @@ _LEAST_S = 0.02  # what is brushed by a mere click is no span
 Span = tuple[float, float]
 
 
-def asked(model: ModelInfo, alone: bool) -> Span | None:
-    """The seconds that the address asks for; only of one clip alone. Nothing where they are none."""
-    text = st.query_params.get(Key.SPAN)
-    if not text or not alone:
+def asked(model: ModelInfo, clip: Clip | None) -> Span | None:
+    """The seconds of the clip that the address asks for. Nothing, and no more in the address, where they are none."""
+    text = st.query_params.get(Key.SPAN, "")
+    links.keep(Key.SPAN, text)
+    if not text:
         return None
     found = _SPAN.fullmatch(text)
     span = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
-    if not span[0] < span[1] <= model.shape.window_samples / model.shape.sampling_rate:
-        notice(f"{text} is no time span within the model's window: all of the clip is patched.")
-        return None
-    return span
+    if clip is None:
+        why = "A time span is of one clip alone: all of these clips are patched."
+    elif not span[0] < span[1] <= model.shape.window_samples / model.shape.sampling_rate:
+        why = f"{text} is no time span within the model's window: all of the clip is patched."
+    elif span[0] >= clip.n_samples / SAMPLE_RATE:
+        why = f"There is no sound from {number(span[0])} s on: all of the clip is patched."
+    else:
+        return span
+    notice(why)
+    links.keep(Key.SPAN, "")
+    return None
 
 
 def draw(model: ModelInfo, clip: Clip, span: Span | None) -> None:
@@ -64,8 +72,8 @@ def _brush(seconds: float) -> None:
     ends = sorted(min(max(float(x), 0.0), seconds) for x in boxes[-1]["x"])
     start, end = (round(one, 2) for one in (ends[0], ends[-1]))
     if end - start >= _LEAST_S:
-        st.query_params[Key.SPAN] = f"{start:g}-{end:g}"
+        links.keep(Key.SPAN, f"{start:g}-{end:g}")
 
 
 def _clear() -> None:
-    st.query_params.pop(Key.SPAN, None)
+    links.keep(Key.SPAN, "")

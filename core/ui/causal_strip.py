@@ -4,16 +4,20 @@ The address holds all gains in one parameter, `dial=1,1,0,…`; where all are 1 
 """
 
 import math
+import time
 from collections.abc import Sequence
 
 import streamlit as st
 
 from core.interventions import MAX_GAIN, Dial
 from core.models.info import ModelInfo
+from core.ui import links
 from core.ui.keys import Key
 from core.ui.notices import notice
 
 WHOLE = "whole"
+_SAID = "dial_said"  # in the session: what the address said last, and when
+_LATE_S = 1.0  # so long after a turn the browser may still send the address before; later, somebody went back to it
 _STEP = 0.05
 _WIDTH = 104  # pixels of a slider: as many a row as the page has room for
 
@@ -55,25 +59,34 @@ def slider_key(layer: int) -> str:
 
 
 def parse(text: str, layers: int) -> tuple[float, ...] | None:
-    """Gains out of the address; None where it holds no such dial."""
+    """Gains out of the address, as near as a slider can stand; None where it holds no such dial."""
     try:
         gains = tuple(float(word) for word in text.split(","))
     except ValueError:
         return None
     fits = len(gains) == layers and all(math.isfinite(gain) and 0 <= gain <= MAX_GAIN for gain in gains)
-    return gains if fits else None
+    return tuple(round(round(gain / _STEP) * _STEP, 2) for gain in gains) if fits else None
 
 
 def _restore(model: ModelInfo, keys: Sequence[str]) -> None:
-    """Before the sliders are drawn first: what the address says, or all as trained."""
-    if all(key in st.session_state for key in keys):
+    """Before the sliders are drawn: what the address says, or all as trained, where it says something new."""
+    text = st.query_params.get(Key.DIAL, "")
+    said, when = st.session_state.get(_SAID, ("", -math.inf))
+    drawn = all(key in st.session_state for key in keys)
+    if drawn and (text == said or time.monotonic() - when < _LATE_S):
         return
-    text = st.query_params.get(Key.DIAL)
     gains = parse(text, len(keys)) if text else None
     if text and gains is None:
         notice(f"dial={text} is none for {model.name}, which has {len(keys)} layers: all are on.")
+        text = ""
     for key, gain in zip(keys, gains or (1.0,) * len(keys), strict=True):
         st.session_state[key] = gain
+    _say(text)
+
+
+def _say(text: str) -> None:
+    links.keep(Key.DIAL, text)
+    st.session_state[_SAID] = text, time.monotonic()
 
 
 def _buttons(keys: Sequence[str]) -> None:
@@ -121,7 +134,5 @@ def _set(keys: Sequence[str], gains: Sequence[float]) -> None:
 def _keep(keys: Sequence[str]) -> None:
     """Write the gains to the address."""
     gains = [st.session_state[key] for key in keys]
-    if all(gain == 1 for gain in gains):
-        st.query_params.pop(Key.DIAL, None)
-    else:
-        st.query_params[Key.DIAL] = ",".join(f"{gain:.2f}".rstrip("0").rstrip(".") for gain in gains)
+    changed = any(gain != 1 for gain in gains)
+    _say(",".join(f"{gain:.2f}".rstrip("0").rstrip(".") for gain in gains) if changed else "")

@@ -40,7 +40,7 @@ class Corpus:
             if text:
                 st.markdown(text)
             elif self.view.done:
-                st.markdown("These clips give no answer; the notes at the foot of the page say why.")
+                st.markdown("There is no answer: too little to compare, or undefined numbers (notes at the foot).")
             elif self.study.now.active:
                 st.markdown("The models are listening …")
             else:
@@ -113,7 +113,7 @@ def ask(
     now = study.look()
     status.draw(lambda: study.look().version, now.version, waiting=now.active)
     view = _view(selection, question, now)
-    st.caption(scope(selection, view))
+    st.caption(scope(selection, view, question.request.span))
     say_progress(study, now, view)
     say_end(study, now)
     if note := weighted_note(selection.models):

@@ -65,6 +65,8 @@ PAGES = (
     ),
 )
 _PAGE = "page"  # in the session: the one that was drawn last
+_KEPT = "kept_"  # and, with a key behind it, what a page keeps in its address that no widget holds
+_KEEPS = {"Causal": (Key.DIAL, Key.SPAN)}
 
 
 def carried() -> Parameters:
@@ -97,6 +99,9 @@ def follow(page: str) -> bool:
     context = get_script_run_ctx()
     if before == page or context is None:
         return False
+    for key in _KEEPS.get(page, ()):
+        if key not in st.query_params and (text := st.session_state.get(_KEPT + key)):
+            st.query_params[key] = text
     words = parse_qsl(context.query_string, keep_blank_values=True)
     last: dict[str, str | list[str] | None] = {key: value or None for key, value in words if key != Key.MODELS}
     if models := [value for _, value in takewhile(lambda word: word[0] == Key.MODELS, reversed(words))]:
@@ -109,6 +114,15 @@ def follow(page: str) -> bool:
         elif key in st.session_state:
             st.session_state[key] = st.session_state[key]  # or it would be lost with the widget
     return True
+
+
+def keep(key: Key, text: str) -> None:
+    """Write to the address what no widget holds, or take it out where it is empty; it comes back with its page."""
+    st.session_state[_KEPT + key] = text
+    if not text:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != text:
+        st.query_params[key] = text
 
 
 def _number(key: Key, word: str | list[str] | None) -> int:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.figures.layout import number
 from core.figures.view import View
 from core.studies.study import Snapshot, State, Study
 from core.ui import context
@@ -14,14 +15,14 @@ _POLL_S = 0.5
 _FRAMES = {"all": "all frames, padding included", "audio": "frames that hold sound"}
 
 
-def scope(selection: Selection, view: View) -> str:
-    """Variant, frames, clips and speakers in a line."""
+def scope(selection: Selection, view: View, span: tuple[float, float] | None = None) -> str:
+    """Variant, frames (or the seconds of `span`), clips and speakers in a line."""
     clips = _clips(view.total)
     speakers = view.speakers()
     chosen = selection.clips
     parts = [
         f"**{view.variant}** variant",
-        _FRAMES[view.frames],
+        f"frames from {number(span[0])} s to {number(span[1])} s" if span else _FRAMES[view.frames],
         clips + (f" of {speakers} speaker{'' if speakers == 1 else 's'}" if speakers else ""),
     ]
     if chosen.balanced is not None:

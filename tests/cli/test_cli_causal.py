@@ -375,6 +375,21 @@ def test_a_partner_that_makes_no_pair_is_refused(
     assert not (tmp_path / "out" / "causal.csv").exists()
 
 
+def test_a_name_that_two_clips_have_is_a_slice(
+    quick: Callable[..., Answer], registry: Path, folder: Path, tmp_path: Path
+) -> None:
+    files = []
+    for i, name in enumerate(("a.wav", "b.wav")):
+        files.append(tmp_path / str(i) / "x.wav")
+        files[-1].parent.mkdir()
+        files[-1].write_bytes((folder / name).read_bytes())
+    common = ("--models", "Wide", "--clips", *files, "--registry", registry, "--out", tmp_path / "out")
+    options = ("--causal", "patching", "--pairs", "minimal", "--where", "name=x.wav")
+    assert quick("analyze", "causal", *common, *options) == Answer(0, "", "")
+    answer = quick("analyze", "causal", *common, *options, "--partner", "x.wav")
+    assert answer.code == 2 and "a name of its own" in answer.err
+
+
 def test_a_clip_without_sound_in_the_span_does_not_keep_the_others(
     quick: Callable[..., Answer], registry: Path, folder: Path, tmp_path: Path
 ) -> None:

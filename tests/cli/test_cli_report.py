@@ -131,6 +131,51 @@ def test_what_could_not_be_used_is_listed(report: Callable[..., Answer], voices:
     assert "1 model on 1 clip (unlabelled 1)" in found.words
 
 
+def test_clips_and_partner_are_named(report: Callable[..., Answer], tmp_path: Path) -> None:
+    """A reader must know which recordings were compared."""
+    options = ("--causal", "patching", "--pairs", "minimal", "--where", "name=clip1.wav")
+    assert report("causal", "--models", "LoRA", *options).code == 0
+    words = Report.of(tmp_path / "report.html").words
+    assert "The clips (1) clip1.wav, happiness, S1" in words and "Paired with clip3.wav (sadness)" in words
+
+
+def test_what_has_nothing_to_show_is_said(report: Callable[..., Answer], tmp_path: Path) -> None:
+    assert report("contributions,spectra,ranks", "--models", "Frozen") == Answer(0, "", "")
+    words = Report.of(tmp_path / "report.html").words
+    assert "with nothing to show of these models: spectra, ranks" in words
+    assert "With one model there is nothing to compare" in words and "differences are to" not in words
+    (tmp_path / "report.html").unlink()
+    answer = report("spectra,ranks", "--models", "Frozen")
+    assert answer.code == 2 and "nothing to report: spectra, ranks" in answer.err
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_one_clip_has_no_charts_of_nothing(report: Callable[..., Answer], tmp_path: Path) -> None:
+    """What takes several clips says so in words."""
+    assert report("ranks", "--models", "LoRA", "--limit", 1).code == 0
+    found = Report.of(tmp_path / "report.html")
+    assert not found.charts and "there is no chart" in found.words
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("folder.html", "is a directory"), ("x" * 300 + ".html", "can't be written")]
+)
+def test_what_can_not_become_a_file_is_refused_before_anything_is_computed(
+    report: Callable[..., Answer], tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    answer = report("contributions", "--models", "LoRA", out=name)
+    assert answer.code == 2 and why in answer.err and answer.err.count("\n") == 1
+    assert not list((tmp_path / "cache").rglob("*.safetensors")) and not list(tmp_path.glob(".*"))
+
+
+def test_a_link_is_written_through(report: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
+    assert report("contributions", "--models", "LoRA", "--limit", 1, out="link.html").code == 0
+    assert (tmp_path / "link.html").is_symlink() and "LoRAscope report" in (tmp_path / "real.html").read_text()
+
+
 def test_the_demo_is_called_synthetic(report: Callable[..., Answer], tmp_path: Path) -> None:
     assert report("contributions", "--models", "LoRA", "--limit", 1, clips="demo").code == 0
     assert "Synthetic demo" in Report.of(tmp_path / "report.html").words

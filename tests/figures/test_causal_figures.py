@@ -159,6 +159,18 @@ def test_erasure_says_which_layer_is_missed_and_how_many_can_go() -> None:
     assert len(looks) == len(ERASED)
 
 
+def test_erasure_of_one_clip_names_a_loss_or_says_that_there_is_none() -> None:
+    """Without intervals; what a layer's absence adds is no loss."""
+
+    def one_clip(changes: list[float]) -> View:
+        found = [row("erase", "accuracy_change", change, layer, n=1) for layer, change in enumerate(changes)]
+        return view([replace(each, ci_low=None, ci_high=None) for each in found])
+
+    assert "No single layer's erasure lowers **r=8**'s accuracy" in figures.answer_erasure(one_clip([1, 0, 0, 1, 0]))
+    said = figures.answer_erasure(one_clip([1.0, 0.0, -1.0, 0.0, 0.0]))
+    assert "Erasing **layer 2** alone lowers **r=8**'s accuracy most: −1.00" in said and "no interval" in said
+
+
 def test_ranks_are_drawn_in_their_order_with_the_intact_model_as_a_line() -> None:
     """The rows come as they were computed; a curve that jumps back and forth would say nothing."""
     figure = figures.truncation(view(layer_rows())).figure
@@ -223,7 +235,7 @@ def test_patching_says_what_can_not_be_read() -> None:
         Note("other pairs", "Somebody else's."),
     )
     said = figures.warnings(view(patch_rows(ratio=1.8), notes=notes))
-    assert "3 pairs of 20 have no share" in said[0]
+    assert "Of 20, 3 pairs have no share" in said[0]
     assert "attention at layer 4 (clean into corrupt)" in said[1] and "LoRA at layer 4" in said[1]
     assert said[2:] == ["In 12 of 20 pairs the words differ or are not known."]
     assert figures.warnings(view(patch_rows(undefined=0))) == []

@@ -54,6 +54,15 @@ def test_without_intervals_nothing_is_claimed_of_layers(models: tuple[ModelInfo,
     assert text.endswith("There are no intervals.")
 
 
+def test_one_model_alone_says_where_it_writes_most(models: tuple[ModelInfo, ...]) -> None:
+    alone = view(models[:1], rows("frozen", None, [0.1, 0.3, 0.2], 0.05, "sum"))
+    text = figures.answer(alone)
+    assert "**frozen** writes most at layer 1: a relative contribution of 0.300 [0.250, 0.350], 8 clips" in text
+    assert "nothing to compare" in text
+    drawing = figures.main(alone, "relative")
+    assert "lower row" not in drawing.how_to_read and "**" not in drawing.alt
+
+
 def test_nothing_known_nothing_said_but_the_frame_is_there(models: tuple[ModelInfo, ...]) -> None:
     empty = view(models, [], done=False)
     assert figures.answer(empty) == ""

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.analyses.request import AnalysisRequest
 from core.engine.interventions import Dial, DialPass
 from core.store.key import Precision
-from core.ui import causal_dial, context
+from core.ui import causal_dial, causal_strip, context
 from core.ui.causal_strip import parse, slider_key
 from core.ui.keys import Key
 from tests.conftest import save_sound
@@ -257,3 +257,38 @@ def test_a_models_failure_is_said_and_can_be_tried_again(dashboard: Dashboard, s
     dashboard.inventor.refuse.clear()
     app.button(key=Key.RETRY).click().run()
     assert "**LoRA, dialled**" in words(dashboard.settle(app))
+
+
+def test_sliders_follow_an_address_that_changes_under_them(
+    dashboard: Dashboard, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the browser's Back does; but not one that is only late behind a turn."""
+    app = dashboard.open(PAGE, models=["LoRA"], look="dial", source=source)
+    app.slider(key=slider_key(1)).set_value(0.35).run()
+    app.query_params[Key.DIAL] = "0,0,0"
+    app.run()
+    assert dialled(app).dial.gains == (1.0, 0.35, 1.0), "the browser did not know of the turn yet"
+    monkeypatch.setattr(causal_strip, "_LATE_S", 0.0)
+    app.query_params[Key.DIAL] = "0,0,0"
+    app.run()
+    assert dialled(app).dial.gains == (0.0, 0.0, 0.0)
+    assert [app.slider(key=slider_key(layer)).value for layer in range(LAYERS)] == [0.0] * LAYERS
+
+
+@pytest.mark.parametrize(("key", "text"), [(Key.DIAL, "foo"), (Key.SPAN, "foo"), (Key.SPAN, "3-4")])
+def test_what_the_address_gets_wrong_is_taken_out_of_it(dashboard: Dashboard, source: str, key: Key, text: str) -> None:
+    """Or the address that a chart names would say what is not shown."""
+    look = "dial" if key is Key.DIAL else "patching"
+    address = {"models": ["LoRA"], "look": look, "source": source, "only": "clip3.wav", key.value: text}
+    app = dashboard.open(PAGE, **address)
+    assert not app.exception
+    assert key not in app.query_params and app.toast
+
+
+def test_a_span_is_of_one_clip_and_the_line_of_what_is_shown_says_it(dashboard: Dashboard, source: str) -> None:
+    address = {"models": ["LoRA"], "look": "patching", "source": source, "span": "0.1-0.3"}
+    app = dashboard.open(PAGE, only="clip3.wav", **address)
+    assert "frames from 0.100 s to 0.300 s" in words(app) and "padding included" not in words(app)
+    app = dashboard.open(PAGE, **address)
+    assert asked().span is None and "A time span is of one clip alone" in words(app)
+    assert "all frames, padding included" in words(app)

@@ -103,8 +103,10 @@ def answer_erasure(view: View) -> str:
     value, low, high = (float(one[at]) for one in (alone.value, alone.low, alone.high))
     size = signed(value) + (f" [{signed(low)}, {signed(high)}]" if np.isfinite(low) else "")
     who = across(alone.n, view.speakers())
-    if not np.isfinite(low):
-        text = f"Erasing **layer {alone.at[at]}** alone changes **{name}**'s accuracy most: {size}{who}; no interval."
+    if value >= 0:
+        text = f"No single layer's erasure lowers **{name}**'s accuracy{who}."
+    elif not np.isfinite(low):
+        text = f"Erasing **layer {alone.at[at]}** alone lowers **{name}**'s accuracy most: {size}{who}; no interval."
     elif high >= 0:
         text = f"No single layer of **{name}** is missed in accuracy: at most {size} without layer {alone.at[at]}{who}."
     else:
@@ -144,10 +146,9 @@ def answer_patching(view: View) -> str:
             best = max(found, key=lambda row: row.value or 0.0)
             which = f"**{NAMES[str(best.component)]} of layer {best.layer}**"
             said.append(f"Copied {where}, {which} {does} most: {row_sized(best)}{_doubt(best, found)}")
+            said[0] += f"; {number_of(best.n)}" if len(said) == 1 else ""
     if not said:
         return ""
-    pairs = rows.one(component="clean", statistic="pairs")
-    said[0] += f"; {number_of(pairs.value)}" if pairs else ""
     return ".  \n".join(said) + "."
 
 

@@ -44,7 +44,7 @@ def erasure(view: View) -> Drawing:
     return Drawing(
         figure,
         {"": rows.pick(component=("intact", *ERASED), statistic=statistics)},
-        f"Accuracy, loss and confidence after layers were erased. {answer_erasure(view)}".replace("**", ""),
+        f"Accuracy, loss and confidence after layers were erased. {answer_erasure(view)}",
         "An erased layer hands on what it was given, as if it were not there. Above: how the model then does "
         "(confidence is the label's probability); dotted, the model as it is. Below: minus that, paired clip by clip; "
         "where a band leaves zero, the layer is missed. Every later layer then reads what it never saw in training, so "

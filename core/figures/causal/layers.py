@@ -93,7 +93,7 @@ def layers(view: View, shown: str = "one layer") -> Drawing:
     return Drawing(
         figure,
         {"": _shown(rows, switches)},
-        f"Necessity and sufficiency of each layer's LoRA. {answer_layers(view)}".replace("**", ""),
+        f"Necessity and sufficiency of each layer's LoRA. {answer_layers(view)}",
         "Solid: what share of LoRA's effect on the answer goes when this layer's update is switched off: is it needed? "
         "Dashed: what share one gets back by switching on this layer's alone: is it enough? 0 is nothing, 1 all of it; "
         "above 1 or below 0 the layer works against others. Layers can stand in for each other: where nothing is lost, "

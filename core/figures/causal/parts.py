@@ -17,6 +17,7 @@ BANDS = "Shaded: 95 % intervals, Student t over speakers up to 19 of them, from 
 # One model at a time, so colour is free to say what was done; line and marker say it too.
 LOST, RESTORED, THIRD = "#c2571a", "#2a7fa5", "#8a6bb8"
 _MIDDLE = 0.03  # of the width between two columns whose y axes differ
+_ROOM = 0.12  # of a panel from 0 to 1, which a line's name takes
 _GAP = 30  # pixels between two strips, which the lower one's title takes
 
 
@@ -51,8 +52,11 @@ def row_sized(row: Row) -> str:
     return interval(*bounds).replace("-", "−")
 
 
-def level(fig: go.Figure, panel: int, value: float | None, text: str, *, left: bool = False) -> None:
-    """A dotted line across a panel at a height that is no layer's, with its name at the right or left end."""
+def level(
+    fig: go.Figure, panel: int, value: float | None, text: str, *, left: bool = False, under: bool = False
+) -> None:
+    """A dotted line across a panel at a height that is no layer's, with its name at the right or left end, above or
+    `under` it."""
     if value is None:
         return
     where = {"xref": f"{axis('x', panel)} domain", "yref": axis("y", panel)}
@@ -60,7 +64,13 @@ def level(fig: go.Figure, panel: int, value: float | None, text: str, *, left: b
     fig.add_shape(type="line", x0=0, x1=1, y0=value, y1=value, line=line, layer="below", **where)
     small = {"showarrow": False, "font": {"size": 11}, "opacity": 0.85}
     side = {"x": 0, "xanchor": "left"} if left else {"x": 1, "xanchor": "right"}
-    fig.add_annotation(text=text, y=value, yanchor="bottom", **side, **small, **where)
+    fig.add_annotation(text=text, y=value, yanchor="top" if under else "bottom", **side, **small, **where)
+
+
+def lower(one: Row | None, other: Row | None) -> bool:
+    """Whether one's line lies below the other's, with room for a name under it in a panel from 0 to 1."""
+    values = [row.value for row in (one, other) if row is not None and row.value is not None]
+    return len(values) == 2 and _ROOM < values[0] < values[1]
 
 
 def column(fig: go.Figure, panel: int, place: int, columns: int) -> None:

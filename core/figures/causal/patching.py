@@ -5,7 +5,7 @@ from jaxtyping import Float64
 
 from core.analyses.tidy import Curve, Table
 from core.figures.causal.answer import COPIED, NAMES, answer_patching, number_of
-from core.figures.causal.parts import BANDS, level, model_of, rows_of
+from core.figures.causal.parts import BANDS, level, lower, model_of, rows_of
 from core.figures.curves import Line, Panel, curves, interval
 from core.figures.depth_axis import DepthAxis
 from core.figures.drawing import Drawing
@@ -92,18 +92,16 @@ def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = No
     return Drawing(
         fig,
         {"": rows.pick(component=("clean", "corrupt", *names), statistic=("restored_share", "lost_share", "contrast"))},
-        f"Shares restored and lost by copying a component's output at a layer. {answer_patching(view)}".replace(
-            "**", ""
-        ),
+        f"Shares restored and lost by copying a component's output at a layer. {answer_patching(view)}",
         f"Clean is {clean}, corrupt is {corrupt}. Left: one component's output at one layer {where}is copied from the "
         "clean run into the corrupt one; 1 means that this alone brings the whole answer back, so it is enough. Right: "
         "copied from the corrupt run into the clean one; 1 means that the answer is gone, so it was needed. They are "
         "no mirror images: what later layers make up for (the backup or “Hydra” effect) is enough without being "
-        "needed. Blank: not known yet, or undefined.",
+        "needed. Blank: undefined, or not computed yet.",
         r"\text{restored} = \frac{z_{\text{patched}} - z_{\text{corrupt}}}{z_{\text{clean}} - z_{\text{corrupt}}}"
         r" \qquad \text{lost} = \frac{z_{\text{clean}} - z_{\text{patched}}}{z_{\text{clean}} - z_{\text{corrupt}}}",
-        "The same in all variants; only the patched frames follow the switch. z is the contrast: logit of the clean "
-        "run's label minus that of "
+        "The same in all variants; only what is patched follows the chosen frames. z is the contrast: logit of the "
+        "clean run's label minus that of "
         + ("the corrupt clip's label." if pairing == "minimal" else "the corrupt run's best other class.")
         + " Mean over the pairs where clean and corrupt are at least 0.1 apart. Copying the residual stream over all "
         "frames would be the other run itself, so it stands here only with a time span or with audio frames alone.",
@@ -137,9 +135,9 @@ def beside(view: View, measure: str) -> Drawing:
             for value in (1 / USUAL, 1.0, USUAL):
                 level(figure, i, value, {1.0: "usual", USUAL: f"{USUAL:g} x"}.get(value, f"1/{USUAL:g}"))
         else:
-            for run in ("clean", "corrupt"):
-                row = rows.one(component=run, statistic=statistic)
-                level(figure, i, row.value if row else None, run, left=run == "corrupt")
+            clean, corrupt = (rows.one(component=run, statistic=statistic) for run in ("clean", "corrupt"))
+            level(figure, i, clean.value if clean else None, "clean")
+            level(figure, i, corrupt.value if corrupt else None, "corrupt", left=True, under=lower(corrupt, clean))
     how = (
         "How long the layer's output is in the patched frames, compared with the same run unpatched. Far from 1, later "
         "layers read what they never see: do not read shares there as what the layer does."
@@ -165,8 +163,9 @@ def warnings(view: View) -> list[str]:
     found = []
     lost = rows.one(component="clean", statistic="undefined")
     if lost is not None and lost.value:
+        verb = "has" if lost.value == 1 else "have"
         found.append(
-            f"{number_of(lost.value)} of {lost.n} have no share: clean and corrupt differ by less than 0.1 in "
+            f"Of {lost.n}, {number_of(lost.value)} {verb} no share: clean and corrupt differ by less than 0.1 in "
             "contrast, and nothing can be restored or lost between them."
         )
     places = [

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.analyses.tidy import Table
-from core.figures.causal.parts import BANDS, column, level, model_of, rows_of
+from core.figures.causal.parts import BANDS, column, level, lower, model_of, rows_of
 from core.figures.curves import interval
 from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, WIDE_LEFT, Panels, apply_layout, axis, panel_label
@@ -42,7 +42,7 @@ def truncation(view: View) -> Drawing:
         intact = rows.one(component="intact", statistic=measure)
         off = rows.one(component="off", statistic=measure)
         level(fig, i, intact.value if intact else None, "intact")
-        level(fig, i, off.value if off else None, "off", left=True)
+        level(fig, i, off.value if off else None, "off", left=True, under=lower(off, intact))
         panel_label(fig, i, f"<b>{title}</b>", shift=6)
         ends = (-0.08 * max(1.0, math.log10(full)), math.log10(full) + 0.08 * max(1.0, math.log10(full)))
         fig.layout[axis("xaxis", i)].update(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.figures.curves import interval
 from core.figures.say import across, capital, listed, signed, spans
 from core.figures.view import View
 
@@ -19,6 +20,8 @@ def answer(view: View) -> str:
     """
     if view.by:
         return _by_group(view)
+    if not view.others:
+        return _alone(view)
     found = [one for model in view.others if (one := _largest(view, model.name))]
     if not found:
         return ""
@@ -56,6 +59,20 @@ class _Largest:
     @property
     def size(self) -> str:
         return signed(self.value) + (f" [{signed(self.low)}, {signed(self.high)}]" if np.isfinite(self.low) else "")
+
+
+def _alone(view: View) -> str:
+    """Where the only model writes most."""
+    rows = view.table("contributions").pick(model=view.reference.name, versus=None, statistic="relative")
+    curve = rows.curve(component="sum")
+    if not len(curve) or not np.isfinite(curve.value).any():
+        return ""
+    at = int(np.nanargmax(curve.value))
+    size = interval(float(curve.value[at]), float(curve.low[at]), float(curve.high[at]))
+    return (
+        f"**{view.reference.name}** writes most at layer {curve.at[at]}: a relative contribution of {size}"
+        f"{across(curve.n, view.speakers())}. With one model there is nothing to compare."
+    )
 
 
 def _by_group(view: View) -> str:
@@ -100,4 +117,4 @@ def _alike(found: Sequence[_Largest]) -> str:
             sentences.append(f"No difference is seen in {spans('layer', layers)}{who}")
         else:
             sentences.append(f"Every layer differs in attention or MLP{who}")
-    return f"{'; '.join(sentences)}."
+    return f"{'. '.join(sentences)}."

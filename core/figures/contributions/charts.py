@@ -65,12 +65,12 @@ def main(view: View, statistic: Statistic, component: str = "sum", *, difference
         if statistic == "relative"
         else "Whether what a layer adds points along what it reads (1), across it (0) or against it (−1)"
     )
+    lower = f"The lower row is each model minus {view.reference.name}: where a band leaves zero, they differ. "
     return Drawing(
         figure,
         numbers,
         f"{UNIT[statistic].capitalize()} over layers. {answer(view)}",
-        f"{how}. The lower row is each model minus {view.reference.name}: where a band leaves zero, they differ. "
-        f"{_BANDS}",
+        f"{how}. {lower if view.others else ''}{_BANDS}",
         _FORMULA[statistic],
         _NOTE,
     )
@@ -143,7 +143,7 @@ def padding(view: View, statistic: Statistic) -> Drawing:
         numbers,
         f"{UNIT[statistic].capitalize()} over all frames minus over audio frames, by layer.",
         "Whisper pads every clip to its window. Where a line leaves zero, averaging over all frames says something "
-        f"else than averaging over the frames with sound. It does not depend on the Frames switch. {_BANDS}",
+        f"else than averaging over the frames with sound. It does not depend on which frames are chosen. {_BANDS}",
         r"\frac{1}{n}\sum_{\text{clips}} \big( \bar{r}_{\text{all}} - \bar{r}_{\text{audio}} \big)",
         _NOTE,
     )

@@ -55,7 +55,7 @@ def separation(view: View, target: str, of: str = ALL) -> Drawing:
     return Drawing(
         figure,
         {"": numbers},
-        f"Separation of emotions over layers, {whose}. {' '.join(verdicts(view, target, one))}".replace("**", ""),
+        f"Separation of emotions over layers, {whose}. {' '.join(verdicts(view, target, one))}",
         "All are measured in the space of A's outputs, never in the map. Silhouette: 1 where a clip is among its own, "
         "0 between two emotions, below 0 among others. Purity: share of a clip's 10 nearest clips of other speakers "
         "that have its emotion. Probe: a linear classifier that never heard the speaker; grey, the same on shuffled "

@@ -79,7 +79,7 @@ def scores(view: View) -> Drawing:
     return Drawing(
         fig,
         {"": Table.of(rows)},
-        f"UAR and WAR of each rank. {' '.join(score_verdicts(view))}".replace("**", ""),
+        f"UAR and WAR of each rank. {' '.join(score_verdicts(view))}",
         "Each point is an adapter: right costs more, up answers better. UAR is the mean over emotions of the share of "
         "each that is right, WAR the share of all clips. Dotted: models without LoRA. Barred: 95 % intervals over "
         "speakers (of UAR a jackknife). These clips may be among those the models were trained on.",

@@ -49,7 +49,7 @@ def sensitivity(view: View) -> Drawing:
     return Drawing(
         fig,
         {"": view.table("ranks").pick(statistic="rank_sensitivity")},
-        f"Rank sensitivity of each emotion. {claim(view)}".replace("**", ""),
+        f"Rank sensitivity of each emotion. {claim(view)}",
         "Right of zero: more rank pulls clips of this emotion together and away from others. From top to bottom is the "
         "order that the paper claims, least sensitive first: there, points would move right from row to row. "
         "Barred: 95 % intervals of the mean over the emotion's clips.",

@@ -49,7 +49,7 @@ def alignment(
     return Drawing(
         figure,
         numbers,
-        f"CKA in each layer's LoRA module. {answer(view)}".replace("**", "").replace("  \n", " "),
+        f"CKA in each layer's LoRA module. {answer(view)}",
         f"{how} {BANDS} {caution(view)}",
         formula(view.variant, kernel, unbiased=unbiased),
         estimator_note(view.variant, unbiased=unbiased),

@@ -31,7 +31,7 @@ _CKA = (
     r"\mathrm{CKA}(X, Y) = \frac{\mathrm{HSIC}(K, L)}{\sqrt{\mathrm{HSIC}(K, K)\; \mathrm{HSIC}(L, L)}}, "
     r"\quad \mathrm{HSIC}(K, L) = "
 )
-_BIASED = r"\frac{\mathrm{tr}(K H L H)}{(n-1)^2}, \; H = I - \tfrac{1}{n}"
+_BIASED = r"\frac{\mathrm{tr}(K H L H)}{(n-1)^2}, \; H = I - \tfrac{1}{n} \mathbf{1} \mathbf{1}^\top"
 _UNBIASED = (
     r"\frac{1}{n(n-3)} \Big( \mathrm{tr}(\tilde K \tilde L) + "
     r"\frac{1^\top \tilde K 1 \; 1^\top \tilde L 1}{(n-1)(n-2)} - \frac{2\; 1^\top \tilde K \tilde L 1}{n-2} \Big)"
