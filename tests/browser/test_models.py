@@ -14,6 +14,7 @@ from tests.checkpoints import LABELS, save_adapter, save_base, small_config, wri
 from tests.models.workshop import headless, pickled, with_nan
 
 # first column of the first table on the page
+_TRIES, _HEARD_MS = 3, 20_000
 _GRID = """() => {
   const table = document.querySelector('[data-testid="stDataFrame"]');
   const rows = table ? table.querySelectorAll("canvas tbody tr") : [];
@@ -66,10 +67,16 @@ def begin(tab: Tab) -> None:
 
 
 def add(tab: Tab, place: Path, name: str) -> None:
-    """Fill in the rest and have it checked."""
-    tab.page.fill(".st-key-add_place input", str(place))
-    tab.page.fill(".st-key-add_name input", name)
-    tab.page.click(".st-key-add button")
+    """Fill in the rest and have it checked; again, as a person would, where the page ran anew under the click."""
+    for _ in range(_TRIES):
+        tab.page.fill(".st-key-add_place input", str(place))
+        tab.page.fill(".st-key-add_name input", name)
+        tab.page.click(".st-key-add button")
+        try:
+            tab.page.locator('[data-testid="stAlert"]', has_text=name).first.wait_for(timeout=_HEARD_MS)
+        except TimeoutError:
+            continue
+        return
 
 
 def said(tab: Tab, text: str) -> None:
