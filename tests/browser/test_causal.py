@@ -26,6 +26,7 @@ MODEL = "LoRA r=32"
 LISTED = list_source(DEMO).clips[0]
 CLIP, SOUND = LISTED.name, decoder().decode_file(LISTED.path)
 TURNS = 8
+_LOOKS = 60  # a second apart
 _FIGURES = """() => JSON.stringify(
   [...document.querySelectorAll(".js-plotly-plot")].map((one) => ({data: one.data, layout: one.layout})),
   (name, value) => {
@@ -81,6 +82,18 @@ def turn(page: Page, box: str, chart: str, key: str) -> float:
     return page.evaluate("window.__turned") / 1000
 
 
+def figures(tab: Tab) -> str:
+    """All charts of the page as JSON, once there are three with numbers and they no longer change."""
+    before = ""
+    for _ in range(_LOOKS):
+        now = tab.settle().page.evaluate(_FIGURES)
+        if now == before and tab.page.evaluate(f"({_DRAWN})(3)"):
+            return now
+        before = now
+        tab.page.wait_for_timeout(1000)
+    raise AssertionError(f"no three charts with numbers that stay:\n{tab.page.inner_text('[data-testid=stMain]')}")
+
+
 def one_pass(server: Server) -> float:
     """Median seconds of a dialled pass over the clip, in this process."""
     info = next(model for model in server.models.models if model.name == MODEL)
@@ -101,9 +114,7 @@ def test_a_turned_layer_is_seen_within_a_pass_and_two_interactions(
 ) -> None:
     """Against a bare page that redraws the same charts from a file when its slider moves; each turn is a new one."""
     tab.open(f"/Causal?{urlencode({'look': 'dial', 'model': MODEL, 'only': CLIP})}")
-    tab.page.wait_for_function(f"({_DRAWN})(3)")
-    tab.settle()
-    (tmp_path / "figures.json").write_text(tab.page.evaluate(_FIGURES))
+    (tmp_path / "figures.json").write_text(figures(tab))
     (tmp_path / "bare.py").write_text(_BARE.format(file=str(tmp_path / "figures.json")))
     with dashboard(tmp_path / "bare", script=str(tmp_path / "bare.py")) as bare, tab_of(bare, chromium) as other:
         other.page.goto(other.url)
