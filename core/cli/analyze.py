@@ -2,6 +2,7 @@
 
 import argparse
 
+from core import commas
 from core.analyses.catalogue import ANALYSES
 from core.analyses.table import write_csv
 from core.cli.answering import answered
@@ -27,7 +28,7 @@ def analyze(arguments: argparse.Namespace) -> int:
 
 def parse_what(text: str) -> list[str]:
     """Analyses named on the command line, in the catalogue's order; `all` leaves out the long one, causal."""
-    asked = [word.strip() for word in text.split(",") if word.strip()]
+    asked = commas.split(text)
     unknown = [word for word in asked if word not in ANALYSES and word != "all"]
     if unknown or not asked:
         there = f"{', '.join(ANALYSES)}, and all (but causal)"

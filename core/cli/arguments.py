@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from core import __version__
+from core import __version__, commas
 from core.analyses.catalogue import ANALYSES
 from core.analyses.request import CAUSAL_PARTS, CausalPart
 from core.corpora.folds import SCHEMES
@@ -213,7 +213,7 @@ def _at_least(least: int, text: str) -> int:
 
 
 def _parts(text: str) -> tuple[CausalPart, ...]:
-    asked = [word.strip() for word in text.split(",") if word.strip()]
+    asked = commas.split(text)
     unknown = [word for word in asked if word not in CAUSAL_PARTS]
     if unknown or not asked:
         bad, there = (unknown or ["nothing"])[0], " and ".join(CAUSAL_PARTS)

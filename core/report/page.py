@@ -45,7 +45,7 @@ def page(
     """The whole file. `run` is what `analyze` writes to run.json; `synthetic`: a model or the clips are the demo's;
     `empty` are analyses that have nothing to show of these models."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["markdown"] = lambda text: _MARKDOWN.render(text)
+    environment.filters["markdown"] = _MARKDOWN.render
     template = environment.from_string((files("core.report") / "page.html.jinja").read_text(encoding="utf-8"))
     labels = Counter(canonical(clip.label) if clip.label else "unlabelled" for clip in request.clips)
     return template.render(
