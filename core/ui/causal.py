@@ -90,24 +90,23 @@ def _erasure(page: Corpus) -> None:
 
 
 def _patching(known: Models, selection: Selection, split: bool) -> None:
-    model, alone = selection.models[0], selection.clips.clip is not None
+    model, clip = selection.models[0], _alone(selection)
     offered = [pairing for pairing in PAIRINGS if pairing != "dial" or model.lora]
     controls = st.container(horizontal=True, vertical_alignment="center")
     with controls:
         pairing: Pairing = one_of("Pairs", offered, Key.PAIRS)  # type: ignore[assignment]
-        partner = causal_partner.choose(selection) if pairing == "minimal" and alone else None
-    if pairing == "minimal" and alone and partner is None:
+        partner = causal_partner.choose(selection, clip) if pairing == "minimal" and clip else None
+    if pairing == "minimal" and clip and partner is None:
         status.draw()
         st.stop()
     partners = () if partner is None else (partner,)
-    span = causal_span.asked(model, _alone(selection))
+    span = causal_span.asked(model, clip)
     page = _ask(known, selection, split, parts=("patching",), pairing=pairing, partners=partners, span=span)
     view = page.view
     with controls:
         _cost(page, minimal=pairing == "minimal")
     page.answer(figures.answer_patching(view))
-    if alone:
-        clip = page.study.question.request.clips[0]
+    if clip:
         if partner is not None:
             st.caption(causal_partner.describe(clip, partner))
         causal_span.draw(model, clip, span)
@@ -119,13 +118,16 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
 
 
 def _alone(selection: Selection) -> Clip | None:
+    """The clip that is chosen alone. Ends the page with a sentence where it can't be read."""
     chosen = selection.clips
     if chosen.clip is None:
         return None
     try:
         return resolve(chosen.source, chosen.clip, selection.models, 0.0).clip
-    except Refusal:
-        return None  # the page's own question says why
+    except Refusal as error:
+        st.error(str(error))
+        status.draw()
+        st.stop()
 
 
 def _cost(page: Corpus, *, minimal: bool = False) -> None:

@@ -7,12 +7,10 @@ from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
 from core.corpora.source import UPLOADS
-from core.errors import Refusal
 from core.figures.layout import number
 from core.models.info import ModelInfo
 from core.studies.partners import proposed
 from core.ui import context, links
-from core.ui.clips import resolve
 from core.ui.keys import Key
 from core.ui.notices import notice
 from core.ui.selection import Selection
@@ -20,19 +18,15 @@ from core.ui.selection import Selection
 _WIDTH = 260  # pixels
 
 
-def choose(selection: Selection) -> Clip | None:
-    """Ask for the partner of the clip that is chosen alone, under the first model; None where it has none, or where
-    it can't be read. The page then says so."""
-    try:
-        clip, found = _proposed(selection)
-    except Refusal as error:
-        st.error(str(error))
-        return None
+def choose(selection: Selection, clip: Clip) -> Clip | None:
+    """Ask for the partner of the clip, which is chosen alone, under the first model; None where it has none, and the
+    page then says so."""
+    model, source = selection.models[0], selection.clips.source
+    found = [] if source == UPLOADS else _nearest(source, clip, model, model.labels)
     if not found:
-        model = selection.models[0].name
         st.info(
             f"{clip.name} has no partner here: in a minimal pair the same speaker says it with another emotion that "
-            f"{model} knows. Choose another clip, or patch between this one and noise."
+            f"{model.name} knows. Choose another clip, or patch between this one and noise."
         )
         return None
     by_name = {other.name: other for other in found}
@@ -64,13 +58,6 @@ def describe(clip: Clip, partner: Clip) -> str:
     else:
         words = "other words" if clip.transcript and partner.transcript else "words not known"
     return f"**{clip.name}** ({clip.label}) against **{partner.name}** ({partner.label}): {words}, {length}."
-
-
-def _proposed(selection: Selection) -> tuple[Clip, list[Clip]]:
-    chosen, model = selection.clips, selection.models[0]
-    assert chosen.clip is not None
-    clip = resolve(chosen.source, chosen.clip, selection.models, 0.0).clip
-    return clip, [] if chosen.source == UPLOADS else _nearest(chosen.source, clip, model, model.labels)
 
 
 # Of a real corpus some hundred clips must be read first to know how long they are; which these are, the index keeps.
