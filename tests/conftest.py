@@ -7,23 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 LABELS = ("anger", "happiness", "neutral", "sadness")
 SIX_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
-
-
-class ByFile(LoadFileScheduling):
-    """Where two processes share the tests (`-n 2`): a file's fixtures are made once, and all browser tests come one
-    after the other, on one dashboard."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "browser" if "tests/browser/" in nodeid else super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    return ByFile(config, log)
 
 
 @pytest.fixture

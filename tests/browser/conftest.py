@@ -154,9 +154,9 @@ class Tab:
         return self.settle()
 
     def settle(self) -> "Tab":
-        """Wait until nothing runs any more."""
+        """Wait until nothing runs any more and every chart that the script sent is drawn."""
         self.page.wait_for_timeout(300)
-        self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        self.page.wait_for_function(_SETTLED)
         return self
 
     def address(self) -> str:
@@ -192,6 +192,13 @@ class Tab:
         self.page.set_input_files(".st-key-clip_upload input[type=file]", path)
 
 
+# A chart's code is loaded only when the first chart comes, with a skeleton in its place meanwhile.
+_SETTLED = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')];
+  return app?.dataset.testScriptState === "notRunning" && !document.querySelector('[data-testid="stSkeleton"]')
+    && charts.every((one) => one.querySelector(".main-svg"));
+}"""
 _LINES = """() => {
   const graph = document.querySelector(".st-key-clip_lens .js-plotly-plot");
   if (!graph || !graph.data) return [];

@@ -31,6 +31,10 @@ _CURVES = """(key) => {
     name: trace.name, panel: trace.xaxis || "x", what: Array.from(trace.customdata || [])[0] || "",
     y: Array.from(trace.y._inputArray ?? trace.y) }));
 }"""
+_FILLED = """(count) => {
+  const charts = [...document.querySelectorAll('.js-plotly-plot')];
+  return charts.filter((one) => one.data && one.data.length).length >= count;
+}"""
 
 
 @pytest.fixture
@@ -65,15 +69,16 @@ def drawn(tab: Tab, key: str) -> list[dict]:
 
 
 def finished(tab: Tab) -> Tab:
-    """Wait until the study is over and drawn."""
+    """Wait until the study is over and drawn: right after a click its progress may not be there yet."""
+    over = "() => !(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()"
     try:
-        tab.page.wait_for_function(
-            "() => !(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()", timeout=STUDY_MS
-        )
+        tab.page.wait_for_function(over, timeout=STUDY_MS)
+        while not tab.settle().page.evaluate(over):
+            tab.page.wait_for_function(over, timeout=STUDY_MS)
     except TimeoutError as error:
         shown = tab.page.inner_text('[data-testid="stApp"]')
         raise AssertionError(f"the study at {tab.page.url} did not end:\n{shown}") from error
-    return tab.settle()
+    return tab
 
 
 def so_far(tab: Tab) -> int | None:
@@ -155,7 +160,7 @@ def test_a_job_is_cancelled_found_again_from_another_tab_and_continued(
     link.wait_for()
     tab.page.click(".st-key-progress .st-key-cancel button")
     tab.page.wait_for_selector('.st-key-progress:has-text("Cancelled after")')
-    assert curves(tab, "contributions"), "what is done stays drawn"
+    assert drawn(tab, "contributions"), "what is done stays drawn"
     done = {path: path.stat().st_mtime_ns for path in cold.cache.rglob("*.safetensors")}
     assert done
     other.open(tab.address())
@@ -223,10 +228,7 @@ def test_every_page_draws_its_charts(tab: Tab, variant: str) -> None:
         finished(tab.open(f"/{page}?balanced=2&variant={variant}&models=Frozen&models=LoRA+r%3D8"))
         assert "listening" not in tab.answer()
         assert "no answer" not in tab.answer(), tab.answer()
-        filled = tab.page.evaluate(
-            "[...document.querySelectorAll('.js-plotly-plot')].filter((one) => one.data && one.data.length).length"
-        )
-        assert filled >= 2, page
+        tab.page.wait_for_function(_FILLED, arg=2)
         assert tab.page.query_selector('[data-testid="stException"]') is None
     assert tab.problems == []
 
@@ -240,7 +242,7 @@ def test_one_uploaded_voice_on_every_page(new_tab: Callable[..., Tab], voice: Pa
         finished(tab.open(f"/{page}?" + urlencode({"source": "uploads", "only": label})))
         assert "· 1 clip" in tab.page.inner_text('[data-testid="stMain"]'), page
         assert tab.page.query_selector('[data-testid="stException"]') is None
-        assert tab.page.locator(".js-plotly-plot").count() >= 2
+        tab.page.wait_for_function(_FILLED, arg=2)
     assert tab.problems == []
 
 
