@@ -4,12 +4,21 @@ After Heimersheim and Nanda (2024), "How to use and interpret activation patchin
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Pairing = Literal["dial", "minimal", "noise"]
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", re.ASCII)
 MAX_GAIN = 1.5  # of a layer on the dial; further out nothing was ever trained
+
+
+def read_span(text: str) -> tuple[float, float] | None:
+    """`"0.2-0.8"` → two rising seconds; None where the text is no such thing."""
+    found = _SPAN.fullmatch(text.strip())
+    span = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    return span if span[0] < span[1] else None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +11,7 @@ from core.analyses.catalogue import ANALYSES
 from core.analyses.request import CAUSAL_PARTS, CausalPart
 from core.corpora.folds import SCHEMES
 from core.errors import Refusal
-from core.interventions import PAIRINGS
+from core.interventions import PAIRINGS, read_span
 from core.training.recipe import PRESETS
 
 VARIANTS = ("published", "released", "corrected")
@@ -222,10 +221,10 @@ def _parts(text: str) -> tuple[CausalPart, ...]:
 
 
 def _span(text: str) -> tuple[float, float]:
-    found = re.fullmatch(r"(\d+\.?\d*)-(\d+\.?\d*)", text.strip(), re.ASCII)
-    if found is None or not float(found[1]) < float(found[2]):
+    span = read_span(text)
+    if span is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time span: give two rising seconds, as 0.2-0.8")
-    return float(found[1]), float(found[2])
+    return span
 
 
 def _gigabytes(text: str) -> float:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core import commas
 from core.audio.decoder import decoder
 from core.audio.waveform import SAMPLE_RATE
 from core.cli.output import make_directory
@@ -105,7 +106,7 @@ def choose_recipe(arguments: argparse.Namespace) -> tuple[Recipe, str, int]:
     preset = PRESETS[arguments.preset] if arguments.preset else None
     given = {name: value for name in _NUMBERS if (value := getattr(arguments, name)) is not None}
     if arguments.targets is not None:
-        given["targets"] = tuple(word.strip() for word in arguments.targets.split(",") if word.strip())
+        given["targets"] = tuple(commas.split(arguments.targets))
     if arguments.layers is not None:
         given["layers"] = parse_layers(arguments.layers)
     if arguments.full:
@@ -123,7 +124,7 @@ def choose_recipe(arguments: argparse.Namespace) -> tuple[Recipe, str, int]:
 def _choose_folds(folds: list[Fold], wanted: str | None) -> list[Fold]:
     if wanted is None:
         return folds
-    names = [word.strip() for word in wanted.split(",") if word.strip()]
+    names = commas.split(wanted)
     by_name = {fold.name: fold for fold in folds} | {fold.name.removeprefix("fold"): fold for fold in folds}
     unknown = [name for name in names if name not in by_name]
     if unknown or not names:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from core import encoder
+from core import commas, encoder
 from core.errors import Refusal
 from core.models.info import Role
 
@@ -90,7 +90,7 @@ PRESETS: Mapping[str, Preset] = {
 def parse_layers(text: str) -> tuple[int, ...]:
     """`0-3,7` → (0, 1, 2, 3, 7)."""
     layers: set[int] = set()
-    for part in filter(None, (word.strip() for word in text.split(","))):
+    for part in commas.split(text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if match is None or int(match[2] or match[1]) < int(match[1]):
             raise Refusal(f"{part!r} in --layers is not understood: write layer numbers as 0-3,7.")

@@ -25,7 +25,7 @@ from core.errors import Refusal
 from core.models.describe import Base
 from core.models.reading import read_extractor
 from core.models.registry import as_toml
-from core.provenance import write_json
+from core.provenance import write_json, write_text
 from core.training import features, networks
 from core.training.fold import Examples, Trained, train
 from core.training.manifest import about_fold, read_manifest, write_manifest
@@ -240,6 +240,4 @@ def _write_registry(plan: Plan) -> None:
             | {"labels": list(plan.labels)}
         )
     said = "# Written by `python -m core train`. Paste an entry into a registry of your own, or name this file.\n\n"
-    temporary = plan.out / f".{REGISTRY}.tmp"
-    temporary.write_text(said + as_toml(tables), encoding="utf-8")
-    temporary.replace(plan.out / REGISTRY)
+    write_text(plan.out / REGISTRY, said + as_toml(tables))

@@ -1,7 +1,5 @@
 """The stretch of time that is patched: brushed on the clip's waveform, and kept in the address as `span=0.2-0.8`."""
 
-import re
-
 import streamlit as st
 
 from core.audio.waveform import SAMPLE_RATE
@@ -9,12 +7,12 @@ from core.corpora.clip import Clip
 from core.errors import Refusal
 from core.figures.causal import span_alt, span_view
 from core.figures.layout import CONFIG, number
+from core.interventions import read_span
 from core.models.info import ModelInfo
 from core.ui import context, links
 from core.ui.keys import Key
 from core.ui.notices import notice
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)", re.ASCII)
 _LEAST_S = 0.02  # what is brushed by a mere click is no span
 Span = tuple[float, float]
 
@@ -25,11 +23,10 @@ def asked(model: ModelInfo, clip: Clip | None) -> Span | None:
     links.keep(Key.SPAN, text)
     if not text:
         return None
-    found = _SPAN.fullmatch(text)
-    span = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    span = read_span(text)
     if clip is None:
         why = "A time span is of one clip alone: all of these clips are patched."
-    elif not span[0] < span[1] <= model.shape.window_samples / model.shape.sampling_rate:
+    elif span is None or span[1] > model.shape.window_samples / model.shape.sampling_rate:
         why = f"{text} is no time span within the model's window: all of the clip is patched."
     elif span[0] >= clip.n_samples / SAMPLE_RATE:
         why = f"There is no sound from {number(span[0])} s on: all of the clip is patched."

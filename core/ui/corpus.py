@@ -113,8 +113,10 @@ def ask(
     now = study.look()
     status.draw(lambda: study.look().version, now.version, waiting=now.active)
     view = _view(selection, question, now)
-    st.caption(scope(selection, view, question.request.span))
-    say_progress(study, now, view)
+    # in one line, so that nothing moves when the work ends
+    with st.container(key="scope", horizontal=True, vertical_alignment="center"):
+        st.caption(scope(selection, view, question.request.span), width="content")
+        say_progress(study, now, view)
     say_end(study, now)
     if note := weighted_note(selection.models):
         st.caption(note)

@@ -32,8 +32,8 @@ def scope(selection: Selection, view: View, span: tuple[float, float] | None = N
 
 
 def say_progress(study: Study, now: Snapshot, view: View) -> None:
-    """How many clips the curves are over so far, in a line that is there before and after."""
-    with st.container(key="progress", horizontal=True, vertical_alignment="center"):
+    """How many clips the curves are over so far."""
+    with st.container(key="progress", horizontal=True, vertical_alignment="center", width="content"):
         if now.state is State.READING:
             st.markdown(f":material/hourglass_top: Reading {_clips(view.total)} …", width="content")
         elif now.state is State.WORKING:

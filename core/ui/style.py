@@ -35,11 +35,12 @@ CSS = """<style>
 /* room for the answer, so that the chart stays where it is when it comes */
 .st-key-answer { min-height: 4.75rem; }
 .st-key-viewport, .st-key-cursor { position: absolute; }
-/* how far a study is, in a line that is always there */
-.st-key-progress { min-height: 2.5rem; }
+/* what a study is about and, while it goes on, how far it is: room for a button */
+.st-key-scope { min-height: 2.5rem; }
 [data-testid="stMainBlockContainer"] { max-width: 1500px; padding-top: 3.25rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   .st-key-answer { min-height: 8.5rem; }
+  .st-key-scope { min-height: 5.5rem; gap: 0; align-content: start; }
 }
 </style>"""

@@ -81,6 +81,11 @@ def finished(tab: Tab) -> Tab:
     return tab
 
 
+def top(tab: Tab, key: str) -> float:
+    """Where a chart begins, in pixels from the top of the window."""
+    return tab.page.locator(f".st-key-{key}").bounding_box()["y"]
+
+
 def so_far(tab: Tab) -> int | None:
     """How many clips the page says its curves are over; None where it says nothing of the kind."""
     found = SO_FAR.search(
@@ -123,6 +128,7 @@ def test_a_cold_corpus_grows_and_ends_as_the_command_line_says(
 ) -> None:
     tab = cold_tab().open("/Contributions")
     tab.page.wait_for_selector(".st-key-contributions .js-plotly-plot")  # its frame, before there is any number
+    begun = top(tab, "contributions")
     seen: set[int] = set()
     while tab.page.evaluate("(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()"):
         count = so_far(tab)
@@ -131,6 +137,7 @@ def test_a_cold_corpus_grows_and_ends_as_the_command_line_says(
         tab.page.wait_for_timeout(100)
     assert any(0 < count < 100 for count in seen), f"curves over {sorted(seen)} clips were seen"
     finished(tab)
+    assert top(tab, "contributions") == pytest.approx(begun, abs=2), "nothing moves when numbers arrive"
     assert "100 clips of 10 speakers" in tab.answer()
     address, command = reproduced(tab, "contributions")
     rows = run(command, cold.cache, tmp_path)

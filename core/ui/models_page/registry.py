@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from core import commas
 from core.errors import Refusal
 from core.evaluation.history import History
 from core.evaluation.verdicts import Level, worst
@@ -146,7 +147,7 @@ def _ask_to_add(known: Known) -> None:
     )
     given = {KINDS[kind]: place, "name": name, "group": group} | ({} if base is None else {"base": base})
     table: dict[str, object] = {key: text.strip() for key, text in given.items() if text and text.strip()}
-    if classes := [word.strip() for word in labels.split(",") if word.strip()]:
+    if classes := commas.split(labels):
         table["labels"] = classes
     order = ("name", "base", "adapter", "head", "group", "labels")
     table = {key: table[key] for key in order if key in table}
