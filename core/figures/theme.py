@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from plotly import colors
+
 from core.emotions import canonical
 from core.models.info import Role
 
@@ -88,6 +90,13 @@ def with_alpha(color: str, alpha: float) -> str:
     """`#rrggbb` as Plotly's `rgba(…)`."""
     red, green, blue = _channels(color)
     return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def ink_on(share: float) -> str:
+    """Black or white, whichever reads better on `PROBABILITY_SCALE` at `share`, 0 to 1: always 4.5:1 or more."""
+    channels = colors.unlabel_rgb(colors.sample_colorscale(PROBABILITY_SCALE, [share])[0])
+    ground = "#" + "".join(f"{round(one):02x}" for one in channels)
+    return max("#000000", "#ffffff", key=lambda ink: contrast(ink, ground))
 
 
 def _style(color: str, symbol: str, dash: Dash = "solid") -> Style:

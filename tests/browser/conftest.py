@@ -166,19 +166,23 @@ class Tab:
             seen.append(self.settle().page.url)
         return seen[-1]
 
-    def lens(self, models: int) -> list[dict]:
-        """Lines of the chart of per-layer predictions once all of `models` have theirs: name, hover text, y."""
+    def lens(self, models: int, unlike: list[dict] | None = None) -> list[dict]:
+        """Lines of the chart of per-layer predictions once all of `models` have theirs: name, hover text, y.
+
+        `unlike` are those of a moment ago, which something just done has to change.
+        """
         try:
             self.page.wait_for_function(
-                f"""(models) => {{
-                  const titles = new Set();
-                  for (const line of ({_LINES})()) {{
+                f"""([models, unlike]) => {{
+                  const titles = new Set(), lines = ({_LINES})();
+                  if (JSON.stringify(lines) === JSON.stringify(unlike)) return false;
+                  for (const line of lines) {{
                     if (!line.y.every(Number.isFinite)) return false;
                     titles.add(line.hover.split("<br>")[0]);
                   }}
                   return titles.size === models;
                 }}""",
-                arg=models,
+                arg=[models, unlike],
             )
         except TimeoutError as error:
             shown = self.page.inner_text('[data-testid="stApp"]')

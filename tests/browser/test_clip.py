@@ -62,12 +62,12 @@ def test_the_address_shows_the_same_in_another_session(
 ) -> None:
     models = len(server.models.models)
     tab.open("/Clip").upload(voice)
-    tab.lens(models)
+    published = tab.lens(models)
     tab.settle().page.click('.st-key-variant button:has-text("corrected")')
     tab.page.wait_for_function("document.location.search.includes('variant=corrected')")
-    tab.settle()
-    other = new_tab().open(tab.page.url)
-    np.testing.assert_array_equal([x["y"] for x in other.lens(models)], [x["y"] for x in tab.lens(models)])
+    shown = tab.lens(models, unlike=published)
+    other = new_tab().open(tab.settle().page.url)
+    np.testing.assert_array_equal([x["y"] for x in other.lens(models)], [x["y"] for x in shown])
     np.testing.assert_allclose(
         [x["y"] for x in other.lens(models)],
         expected_lines(server, clip_in(tab.page.url), "corrected", "audio"),
@@ -123,10 +123,9 @@ def test_a_long_clip_offers_its_windows(tab: Tab, server: Server, tmp_path: Path
     tab.settle().page.focus('.st-key-start input[type="range"]')
     tab.page.keyboard.press("End")
     tab.page.wait_for_function("document.location.search.includes('start=')")
-    tab.settle()
     assert parse_qs(urlsplit(tab.page.url).query)["start"] == ["2"]
-    assert tab.lens(len(server.models.models)) != first
-    tab.page.screenshot(path=screenshots / "window.png")
+    tab.lens(len(server.models.models), unlike=first)
+    tab.settle().page.screenshot(path=screenshots / "window.png")
     assert tab.page.query_selector(EXCEPTION) is None
 
 

@@ -189,7 +189,13 @@ def test_both_heatmaps_share_their_colours_and_leave_blank_what_is_not_known() -
         grid = np.array(trace.z, dtype=float)
         assert grid.shape == (len(COMPONENTS), LAYERS)
         assert np.isnan(grid[:, 1]).all() and np.isfinite(np.delete(grid, 1, axis=1)).all()
-        assert trace.text[0][1] == "" and "not known" in trace.customdata[0][1]
+        assert "not known" in trace.customdata[0][1]
+        written = next(one for one in figure.data if one.type == "scatter" and one.xaxis == trace.xaxis)
+        there = np.argwhere(np.isfinite(grid))
+        assert np.array_equal(np.column_stack([written.y, written.x]), there)
+        assert [float(text.replace("−", "-")) for text in written.text] == pytest.approx(
+            grid[tuple(there.T)], abs=0.005
+        )
     assert grid[2, 4] == pytest.approx(0.9) and grid[0, 0] == pytest.approx(-0.1)
     assert figure.layout.coloraxis.cmin == pytest.approx(-0.1) and figure.layout.coloraxis.cmax == 1
 

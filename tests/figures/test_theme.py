@@ -4,6 +4,7 @@ import math
 import tomllib
 
 import pytest
+from plotly import colors
 
 from core.figures import theme
 from core.models.info import Role
@@ -94,6 +95,13 @@ def test_only_the_named_fills_fall_short_on_white() -> None:
 def test_contrast_of_known_pairs() -> None:
     assert math.isclose(theme.contrast("#000000", "#ffffff"), 21)
     assert math.isclose(theme.contrast("#777777", "#ffffff"), 4.48, abs_tol=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
+def test_ink_is_readable_all_along_the_scale(share: float) -> None:
+    ground = colors.unlabel_rgb(colors.sample_colorscale(theme.PROBABILITY_SCALE, [share])[0])
+    assert theme.contrast(theme.ink_on(share), "#{:02x}{:02x}{:02x}".format(*map(round, ground))) >= 4.5
+    assert theme.ink_on(0.0) == "#ffffff" and theme.ink_on(1.0) == "#000000"
 
 
 def test_backgrounds_are_those_of_the_streamlit_theme() -> None:

@@ -1,6 +1,7 @@
 """What copying a component's output from one run into another does: shares as heatmaps, and what stands beside them."""
 
 import numpy as np
+import plotly.graph_objects as go
 from jaxtyping import Float64
 
 from core.analyses.tidy import Curve, Table
@@ -12,7 +13,7 @@ from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, Panels, apply_layout, axis, color_bar, depth_ticks, panel_label
 from core.figures.layout import number as three
 from core.figures.say import listed, spans
-from core.figures.theme import PROBABILITY_SCALE, component_style
+from core.figures.theme import PROBABILITY_SCALE, component_style, ink_on
 from core.figures.view import View
 from core.interventions import Pairing
 
@@ -52,9 +53,6 @@ def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = No
         value = sides[direction]
         fig.add_heatmap(
             z=value,
-            text=[["" if np.isnan(one) else _short(one) for one in row] for row in value],
-            texttemplate="%{text}" if written else None,
-            textfont={"size": 11},
             customdata=_hover(rows, names, direction, share, model.shape.layers),
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,
@@ -64,6 +62,8 @@ def patching(view: View, pairing: Pairing, span: tuple[float, float] | None = No
             xaxis=axis("x", i),
             yaxis=axis("y", i),
         )
+        if written:
+            _write(fig, i, value, (value - low) / (high - low))
         panel_label(fig, i, f"<b>{title}</b>", shift=6)
         fig.layout[axis("xaxis", i)].update(
             range=[-0.5, model.shape.layers - 0.5],
@@ -207,6 +207,22 @@ def _grid(rows: Table, names: tuple[str, ...], statistic: str, layers: int) -> F
         curve = rows.curve(component=name, statistic=statistic)
         grid[i, curve.at] = curve.value
     return grid
+
+
+def _write(fig: go.Figure, panel: int, grid: np.ndarray, shares: np.ndarray) -> None:
+    """Each cell's number in it. Plotly's own choice of ink is hard to read in the middle of the colour scale."""
+    at, layers = np.nonzero(np.isfinite(grid))
+    fig.add_scatter(
+        x=layers,
+        y=at,
+        mode="text",
+        text=[_short(value) for value in grid[at, layers]],
+        textfont={"size": 11, "color": [ink_on(share) for share in np.clip(shares[at, layers], 0, 1)]},
+        hoverinfo="skip",
+        showlegend=False,
+        xaxis=axis("x", panel),
+        yaxis=axis("y", panel),
+    )
 
 
 def _short(value: float) -> str:
