@@ -21,6 +21,11 @@ def read_span(text: str) -> tuple[float, float] | None:
     return span if span[0] < span[1] else None
 
 
+def write_span(span: tuple[float, float]) -> str:
+    """What `read_span` reads, to six digits."""
+    return "-".join(f"{seconds:.6g}" for seconds in span)
+
+
 @dataclass(frozen=True)
 class Dial:
     """How much of each layer's LoRA update is on (`gains`, one a layer: 0 off, 1 as trained), and `rank`: each module's

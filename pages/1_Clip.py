@@ -19,15 +19,13 @@ player = clip_input.bring()
 
 if not selection.models or selection.reference is None or selection.clips.clip is None:
     nothing_chosen(known, selection)
-    status.draw()
-    st.stop()
+    status.stop()
 try:
     start_s = float(st.session_state.get(Key.START) or 0)
     chosen = resolve(selection.clips.source, selection.clips.clip, selection.models, start_s)
 except Refusal as error:
     st.error(str(error))
-    status.draw()
-    st.stop()
+    status.stop()
 
 with player:
     clip_input.play(chosen)

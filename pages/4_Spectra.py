@@ -13,8 +13,7 @@ known, selection = begin("Spectra")
 head(links.SPECTRA, selection.models, selection.clips.source)
 if selection.models and not any(model.lora for model in selection.models):
     st.info("None of the chosen models has LoRA, and spectra are of LoRA modules. Choose an adapter in the sidebar.")
-    status.draw()
-    st.stop()
+    status.stop()
 page = corpus.ask(
     known,
     selection,

@@ -16,8 +16,7 @@ head(links.RANKS, selection.models, selection.clips.source)
 chosen = figures.comparable(selection.models)
 if selection.models and not chosen:
     st.info("None of the chosen models has LoRA, and ranks are of adapters. Choose some in the sidebar.")
-    status.draw()
-    st.stop()
+    status.stop()
 # Emotions are compared with each other here, so clips are not split.
 clips = replace(selection.clips, by=None)
 page = corpus.ask(

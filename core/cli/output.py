@@ -1,8 +1,9 @@
 """What commands write, and how they say what they could not use."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ from core.models.info import ModelInfo
 
 def make_directory(directory: Path) -> None:
     """The output directory, made before any pass is made for it."""
-    try:
+    with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".lorascope"
         probe.touch()
         probe.unlink()
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Refuses what can't be written."""
+    try:
+        yield
     except OSError as error:
-        raise Refusal(f"{directory} can't be written ({error.strerror}): give another --out.") from error
+        raise Refusal(f"{out} can't be written ({error.strerror}): give another --out.") from error
 
 
 def group_directory(out: Path, group: str) -> Path:

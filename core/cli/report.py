@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.cli.analyze import parse_what
 from core.cli.answering import Answered, answered
-from core.cli.output import make_directory
+from core.cli.output import make_directory, writing
 from core.cli.session import CASUALTIES, DONE, complain
 from core.corpora.source import DEMO
 from core.errors import Refusal
@@ -29,16 +29,15 @@ def report(arguments: argparse.Namespace) -> int:
     also = [other for name in asked for other in ALSO.get(name, ())]
     done = answered(arguments, list(dict.fromkeys([*asked, *also])), lambda: _make_room(out))
     synthetic = DEMO in arguments.clips or any(model.synthetic for model in done.request.models)
-    found = {name: sections([name], _view(done), done.request) for name in asked}
+    view = _view(done)
+    found = {name: sections([name], view, done.request) for name in asked}
     empty = [name for name, of in found.items() if not of]
     if len(empty) == len(asked):
         raise Refusal(f"There is nothing to report: {', '.join(empty)} can't say anything of these models and pairs.")
     shown = [section for of in found.values() for section in of]
     text = page(arguments.title, shown, done.request, done.run_json(), synthetic=synthetic, empty=empty)
-    try:
+    with writing(out):
         write_text(out, text)
-    except OSError as error:
-        raise Refusal(f"{out} can't be written ({error.strerror}): give another --out.") from error
     complain([*done.casualties, *(f"Note: {line}" for line in done.windowed())])
     return CASUALTIES if done.casualties else DONE
 
@@ -46,10 +45,8 @@ def report(arguments: argparse.Namespace) -> int:
 def _make_room(out: Path) -> None:
     """Refuses, before anything is computed, what can't become a file."""
     make_directory(out.parent)
-    try:
+    with writing(out):
         taken = out.is_dir()
-    except OSError as error:
-        raise Refusal(f"{out} can't be written ({error.strerror}): give another --out.") from error
     if taken:
         raise Refusal(f"{out} is a directory: give the name of an HTML file in it.")
 

@@ -14,7 +14,7 @@ hue darkened to 3:1 or more, which outlines its markers: the outline carries the
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -66,6 +66,10 @@ def _channels(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
+def _hex(channels: Iterable[float]) -> str:
+    return "#" + "".join(f"{round(one):02x}" for one in channels)
+
+
 def _luminance(color: str) -> float:
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in _channels(color))]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -74,7 +78,7 @@ def _luminance(color: str) -> float:
 def _mix(one: str, other: str, share: float) -> str:
     """`one` at share 0, `other` at share 1, straight in sRGB."""
     pairs = zip(_channels(one), _channels(other), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
+    return _hex(a + (b - a) * share for a, b in pairs)
 
 
 def _edge(color: str) -> str:
@@ -92,11 +96,10 @@ def with_alpha(color: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
-def ink_on(share: float) -> str:
-    """Black or white, whichever reads better on `PROBABILITY_SCALE` at `share`, 0 to 1: always 4.5:1 or more."""
-    channels = colors.unlabel_rgb(colors.sample_colorscale(PROBABILITY_SCALE, [share])[0])
-    ground = "#" + "".join(f"{round(one):02x}" for one in channels)
-    return max("#000000", "#ffffff", key=lambda ink: contrast(ink, ground))
+def inks_on(shares: Sequence[float]) -> list[str]:
+    """Black or white, whichever reads better on `PROBABILITY_SCALE` at each share, 0 to 1: always 4.5:1 or more."""
+    grounds = [_hex(colors.unlabel_rgb(one)) for one in colors.sample_colorscale(PROBABILITY_SCALE, shares)]
+    return [max("#000000", "#ffffff", key=lambda ink: contrast(ink, ground)) for ground in grounds]
 
 
 def _style(color: str, symbol: str, dash: Dash = "solid") -> Style:

@@ -40,8 +40,7 @@ def choose(selection: Selection) -> tuple[Selection, str]:
     model = next(one for one in selection.models if one.name == name)
     if why := _impossible(model, look):
         st.info(why)
-        status.draw()
-        st.stop()
+        status.stop()
     return replace(selection, models=(model,), reference=model, clips=replace(selection.clips, by=None)), look
 
 
@@ -97,8 +96,7 @@ def _patching(known: Models, selection: Selection, split: bool) -> None:
         pairing: Pairing = one_of("Pairs", offered, Key.PAIRS)  # type: ignore[assignment]
         partner = causal_partner.choose(selection, clip) if pairing == "minimal" and clip else None
     if pairing == "minimal" and clip and partner is None:
-        status.draw()
-        st.stop()
+        status.stop()
     partners = () if partner is None else (partner,)
     span = causal_span.asked(model, clip)
     page = _ask(known, selection, split, parts=("patching",), pairing=pairing, partners=partners, span=span)
@@ -126,8 +124,7 @@ def _alone(selection: Selection) -> Clip | None:
         return resolve(chosen.source, chosen.clip, selection.models, 0.0).clip
     except Refusal as error:
         st.error(str(error))
-        status.draw()
-        st.stop()
+        status.stop()
 
 
 def _cost(page: Corpus, *, minimal: bool = False) -> None:

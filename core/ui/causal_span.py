@@ -7,7 +7,7 @@ from core.corpora.clip import Clip
 from core.errors import Refusal
 from core.figures.causal import span_alt, span_view
 from core.figures.layout import CONFIG, number
-from core.interventions import read_span
+from core.interventions import read_span, write_span
 from core.models.info import ModelInfo
 from core.ui import context, links
 from core.ui.keys import Key
@@ -69,7 +69,7 @@ def _brush(seconds: float) -> None:
     ends = sorted(min(max(float(x), 0.0), seconds) for x in boxes[-1]["x"])
     start, end = (round(one, 2) for one in (ends[0], ends[-1]))
     if end - start >= _LEAST_S:
-        links.keep(Key.SPAN, f"{start:g}-{end:g}")
+        links.keep(Key.SPAN, write_span((start, end)))
 
 
 def _clear() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import streamlit as st
 
@@ -96,16 +95,16 @@ def ask(
     to do where there is nothing to ask."""
     if not selection.models or selection.reference is None:
         nothing_chosen(known, selection)
-        _stop()
+        status.stop()
     try:
         question = _question(selection, tuple(names), **more)
     except Refusal as error:
         st.error(str(error))
-        _stop()
+        status.stop()
     if question is None:
         st.info("Nothing was uploaded or recorded yet: do that on the Clip page, or take the demo's clips.")
         st.page_link(links.CLIP, label="To the Clip page", icon=":material/graphic_eq:", query_params=links.carried())
-        _stop()
+        status.stop()
     count = len(selection.models)
     what = f"{title}: {count} model{'' if count == 1 else 's'} × {question.size} clips"
     link = links.Link(page, links.carried() | links.parameters(keys))
@@ -137,11 +136,6 @@ def _view(selection: Selection, question: Question, now: Snapshot) -> View:
         viewport.narrow(),
         now.state is State.DONE,
     )
-
-
-def _stop() -> NoReturn:
-    status.draw()
-    st.stop()
 
 
 def _question(selection: Selection, names: tuple[str, ...], **more: object) -> Question | None:

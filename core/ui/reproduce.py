@@ -8,6 +8,7 @@ from core.audio.waveform import SAMPLE_RATE
 from core.corpora.clip import Clip
 from core.corpora.select import write_where
 from core.corpora.source import UPLOADS
+from core.interventions import write_span
 from core.settings import settings
 from core.ui import context, links
 from core.ui.charts import Reproduce
@@ -56,7 +57,7 @@ def _causal(request: AnalysisRequest) -> Options:
         "causal": ",".join(request.parts) if request.parts != CAUSAL_PARTS else None,
         "pairs": request.pairing if request.pairing != "dial" else None,
         "partner": request.partners[0].name if request.partners else None,
-        "span": "-".join(f"{seconds:.6g}" for seconds in request.span) if request.span else None,
+        "span": write_span(request.span) if request.span else None,
     }
 
 

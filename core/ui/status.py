@@ -1,6 +1,7 @@
 """The foot of the sidebar: engine, device, cache, and the jobs that run, with progress, time left and cancel."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import streamlit as st
 
@@ -19,6 +20,12 @@ def draw(watch: Callable[[], object] = lambda: None, drawn: object = None, *, wa
     polled = waiting or _busy()
     with st.sidebar:
         st.fragment(_panel, run_every=_POLL_S if polled else None)(watch, drawn, waiting, polled)
+
+
+def stop() -> NoReturn:
+    """End the page here, with the status drawn: nothing is asked for."""
+    draw()
+    st.stop()
 
 
 def _busy() -> bool:

@@ -19,7 +19,7 @@ from core.interventions import Dial
 from core.models.loading import Loader
 from core.store.records import read_key
 from tests.browser.conftest import DESKTOP, Server, Tab, dashboard
-from tests.browser.test_corpus import finished, reproduced, run
+from tests.browser.test_corpus import PROGRESS, finished, reproduced, run
 
 MODEL = "LoRA r=32"
 LISTED = list_source(DEMO).clips[0]
@@ -232,9 +232,7 @@ def test_a_brushed_span_is_what_is_patched(tab: Tab, server: Server, tmp_path: P
 def test_a_sweep_cancelled_half_way_keeps_its_finished_part(tmp_path: Path, chromium: Browser) -> None:
     with dashboard(tmp_path / "cache") as cold, tab_of(cold, chromium) as tab:
         tab.open(f"/Causal?{urlencode({'look': 'patching', 'model': MODEL, 'balanced': 3})}")
-        tab.page.wait_for_function(
-            "() => /[1-9]\\d* of 12 clips/.test(document.querySelector('.st-key-progress')?.innerText || '')"
-        )
+        tab.page.wait_for_function(f"() => /[1-9]\\d* of 12 clips/.test({PROGRESS})")
         tab.page.click(".st-key-progress .st-key-cancel button")
         tab.page.wait_for_selector('.st-key-progress:has-text("Cancelled after")')
         done = {path: path.stat().st_mtime_ns for path in cold.cache.rglob("*.safetensors")}

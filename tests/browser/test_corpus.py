@@ -23,6 +23,7 @@ from tests.browser.test_downloads import saved
 
 STUDY_MS = 240_000  # gradients of a few clips, on two busy cores
 POPOVER = '[data-testid="stPopoverBody"]'
+PROGRESS = "(document.querySelector('.st-key-progress')?.innerText || '')"
 SO_FAR = re.compile(r"(\d+) of 100 clips")
 _CURVES = """(key) => {
   const graph = document.querySelector(`.st-key-${key} .js-plotly-plot`);
@@ -70,7 +71,7 @@ def drawn(tab: Tab, key: str) -> list[dict]:
 
 def finished(tab: Tab) -> Tab:
     """Wait until the study is over and drawn: right after a click its progress may not be there yet."""
-    over = "() => !(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()"
+    over = f"() => !{PROGRESS}.trim()"
     try:
         tab.page.wait_for_function(over, timeout=STUDY_MS)
         while not tab.settle().page.evaluate(over):
@@ -88,9 +89,7 @@ def top(tab: Tab, key: str) -> float:
 
 def so_far(tab: Tab) -> int | None:
     """How many clips the page says its curves are over; None where it says nothing of the kind."""
-    found = SO_FAR.search(
-        tab.page.evaluate("(document.querySelector('.st-key-progress') || {innerText: ''}).innerText")
-    )
+    found = SO_FAR.search(tab.page.evaluate(PROGRESS))
     return int(found[1]) if found else None
 
 
@@ -130,7 +129,7 @@ def test_a_cold_corpus_grows_and_ends_as_the_command_line_says(
     tab.page.wait_for_selector(".st-key-contributions .js-plotly-plot")  # its frame, before there is any number
     begun = top(tab, "contributions")
     seen: set[int] = set()
-    while tab.page.evaluate("(document.querySelector('.st-key-progress') || {innerText: ''}).innerText.trim()"):
+    while tab.page.evaluate(f"{PROGRESS}.trim()"):
         count = so_far(tab)
         if count and any(any(y is not None for y in one["y"]) for one in curves(tab, "contributions")):
             seen.add(count)
@@ -159,9 +158,7 @@ def test_a_job_is_cancelled_found_again_from_another_tab_and_continued(
     cold: Server, cold_tab: Callable[[], Tab]
 ) -> None:
     tab = cold_tab().open("/Contributions?models=Frozen&models=LoRA+r%3D8")
-    tab.page.wait_for_function(
-        "() => /[1-9]\\d* of 100 clips/.test(document.querySelector('.st-key-progress').innerText)"
-    )
+    tab.page.wait_for_function(f"() => /[1-9]\\d* of 100 clips/.test({PROGRESS})")
     other = cold_tab().open("/")
     link = other.page.locator('[data-testid="stSidebar"] a:has-text("Contributions: 2 models × 100 clips")')
     link.wait_for()

@@ -13,8 +13,8 @@ from tests.browser.test_sources import pick
 from tests.checkpoints import LABELS, save_adapter, save_base, small_config, write_registry
 from tests.models.workshop import headless, pickled, with_nan
 
-# first column of the first table on the page
 _TRIES, _HEARD_MS = 3, 20_000
+# first column of the first table on the page
 _GRID = """() => {
   const table = document.querySelector('[data-testid="stDataFrame"]');
   const rows = table ? table.querySelectorAll("canvas tbody tr") : [];

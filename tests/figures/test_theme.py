@@ -100,8 +100,8 @@ def test_contrast_of_known_pairs() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
 def test_ink_is_readable_all_along_the_scale(share: float) -> None:
     ground = colors.unlabel_rgb(colors.sample_colorscale(theme.PROBABILITY_SCALE, [share])[0])
-    assert theme.contrast(theme.ink_on(share), "#{:02x}{:02x}{:02x}".format(*map(round, ground))) >= 4.5
-    assert theme.ink_on(0.0) == "#ffffff" and theme.ink_on(1.0) == "#000000"
+    assert theme.contrast(theme.inks_on([share])[0], "#{:02x}{:02x}{:02x}".format(*map(round, ground))) >= 4.5
+    assert theme.inks_on([0.0, 1.0]) == ["#ffffff", "#000000"]
 
 
 def test_backgrounds_are_those_of_the_streamlit_theme() -> None:

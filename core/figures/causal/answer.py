@@ -135,7 +135,7 @@ def _spare(rows: Table) -> str:
 def answer_patching(view: View) -> str:
     """Which copy restores most and which takes most, a line a direction; empty before it is known."""
     rows = rows_of(view)
-    said = []
+    said: list[str] = []
     for statistic, where, does in (
         ("restored_share", "from clean into corrupt", "restores"),
         ("lost_share", "from corrupt into clean", "takes"),
@@ -145,8 +145,8 @@ def answer_patching(view: View) -> str:
         if found:
             best = max(found, key=lambda row: row.value or 0.0)
             which = f"**{NAMES[str(best.component)]} of layer {best.layer}**"
-            said.append(f"Copied {where}, {which} {does} most: {row_sized(best)}{_doubt(best, found)}")
-            said[0] += f"; {number_of(best.n)}" if len(said) == 1 else ""
+            pairs = "" if said else f"; {number_of(best.n)}"
+            said.append(f"Copied {where}, {which} {does} most: {row_sized(best)}{_doubt(best, found)}{pairs}")
     if not said:
         return ""
     return ".  \n".join(said) + "."

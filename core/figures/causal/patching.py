@@ -13,7 +13,7 @@ from core.figures.drawing import Drawing
 from core.figures.layout import AXIS, TITLE, Panels, apply_layout, axis, color_bar, depth_ticks, panel_label
 from core.figures.layout import number as three
 from core.figures.say import listed, spans
-from core.figures.theme import PROBABILITY_SCALE, component_style, ink_on
+from core.figures.theme import PROBABILITY_SCALE, component_style, inks_on
 from core.figures.view import View
 from core.interventions import Pairing
 
@@ -217,7 +217,7 @@ def _write(fig: go.Figure, panel: int, grid: np.ndarray, shares: np.ndarray) -> 
         y=at,
         mode="text",
         text=[_short(value) for value in grid[at, layers]],
-        textfont={"size": 11, "color": [ink_on(share) for share in np.clip(shares[at, layers], 0, 1)]},
+        textfont={"size": 11, "color": inks_on(np.clip(shares[at, layers], 0, 1).tolist())},
         hoverinfo="skip",
         showlegend=False,
         xaxis=axis("x", panel),
